@@ -1,0 +1,23 @@
+# `make run` and `make test` do all set-up on a fresh machine with Python 3.11+; RECIPE=tiny make run tries the line in seconds.
+PYTHON ?= python3
+RECIPE ?= classroom
+VENV := .venv
+BIN := $(VENV)/bin
+
+.PHONY: run test clean
+
+run: $(VENV)/installed
+	$(BIN)/pharmgpt run $(RECIPE)
+
+test: $(VENV)/installed
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile
+
+$(VENV)/installed: pyproject.toml
+	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "PharmGPT needs Python 3.11 or newer: make PYTHON=python3.11 run")'
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/pip install --quiet "torch==2.13.*"
+	$(BIN)/pip install --quiet --editable ".[dev]"
+	touch $@
+
+clean:
+	rm -rf $(VENV)
