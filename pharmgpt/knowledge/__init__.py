@@ -1,0 +1,1 @@
+"""What is true: drugs, their rules and interactions, each fact with its source. Imports no torch."""
