@@ -5,7 +5,7 @@ Messages are {"role": "user"|"assistant"|"system", "content": str}.
 """
 import json
 from collections.abc import Iterable, Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Literal, TypeVar
 
@@ -74,6 +74,7 @@ class Question:
     template_id: str = ""
     drugs: tuple[str, ...] = ()
     fact_ids: tuple[str, ...] = ()
+    asked: dict[str, str] = field(default_factory=dict)  # what the prompt states: measure, value, condition, problem, name ...
 
 
 @dataclass(frozen=True, slots=True)
