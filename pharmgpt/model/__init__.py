@@ -1,0 +1,1 @@
+"""The transformer, its heads, generation and checkpoints."""

@@ -1,0 +1,1 @@
+"""What crosses between stages: records, tokenizer, chat format. Imports no torch."""

@@ -1,0 +1,53 @@
+"""Conversation ↔ ids and loss mask: the only place that knows the format.
+
+    <|system|>…<|user|>…<|assistant|>…<|end|><|user|>…<|assistant|>…<|end|>          a conversation
+    <|reference|>…<|user|>…<|assistant|>…<|end|>                                      what the reward model reads
+A document is its text and <|endoftext|>. <|end|> closes answers only: it is what a model must learn to say.
+"""
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from pharmgpt.text.records import Message
+from pharmgpt.text.tokenizer import Tokenizer
+
+# The same format for transformers and llama.cpp; a test holds the two together.
+JINJA = ("{%- for message in messages -%}"
+         "{{- '<|' + message['role'] + '|>' + message['content'] -}}"
+         "{%- if message['role'] == 'assistant' -%}{{- '<|end|>' -}}{%- endif -%}"
+         "{%- endfor -%}"
+         "{%- if add_generation_prompt -%}{{- '<|assistant|>' -}}{%- endif -%}")
+
+
+class Rendered(NamedTuple):
+    ids: list[int]
+    is_response: list[bool]  # True for the tokens of assistant messages and their <|end|>: what SFT is scored on
+
+
+def render(messages: Sequence[Message], tokenizer: Tokenizer) -> Rendered:
+    ids, is_response = [], []
+    for message in messages:
+        content = tokenizer.encode(message.content)
+        answers = message.role == "assistant"
+        spoken = content + [tokenizer.end_id] if answers else content
+        ids += [_role_id(message.role, tokenizer), *spoken]
+        is_response += [False, *[answers] * len(spoken)]
+    return Rendered(ids, is_response)
+
+
+def render_prompt(messages: Sequence[Message], tokenizer: Tokenizer) -> list[int]:
+    """Ids up to and with <|assistant|>: what generation continues."""
+    return render(messages, tokenizer).ids + [tokenizer.assistant_id]
+
+
+def render_judged(reference: str | None, messages: Sequence[Message], answer: str, tokenizer: Tokenizer) -> list[int]:
+    """Ids of an answer with its prompt, behind the handbook excerpt if there is one; ends with <|end|>."""
+    head = [tokenizer.reference_id, *tokenizer.encode(reference)] if reference else []
+    return head + render([*messages, Message("assistant", answer)], tokenizer).ids
+
+
+def render_document(text: str, tokenizer: Tokenizer) -> list[int]:
+    return tokenizer.encode(text) + [tokenizer.end_of_text_id]
+
+
+def _role_id(role: str, tokenizer: Tokenizer) -> int:
+    return {"system": tokenizer.system_id, "user": tokenizer.user_id, "assistant": tokenizer.assistant_id}[role]
