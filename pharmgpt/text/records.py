@@ -110,6 +110,23 @@ class Cloze:
     fact_ids: tuple[str, ...] = ()
 
 
+@dataclass(frozen=True, slots=True)
+class Prompt:
+    """A line of `ask --file`."""
+
+    id: str
+    prompt: str
+
+
+@dataclass(frozen=True, slots=True)
+class PlainPair:
+    """A line of `reward --file`."""
+
+    prompt: str
+    chosen: str
+    rejected: str
+
+
 class BadRecord(ValueError):
     """A line that is not what it should be: the message names file, line, what was found and the fix."""
 

@@ -1,0 +1,1 @@
+"""What a run leaves behind: recipe, directory, metrics. No torch."""

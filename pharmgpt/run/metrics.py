@@ -1,0 +1,79 @@
+"""What a stage says while it runs: one JSON line a step in metrics.jsonl, and progress for the person who waits.
+
+On a terminal rich draws one bar a stage; elsewhere a plain line appears about every ten seconds. A resumed stage first drops
+the lines of steps it is about to repeat.
+"""
+import json
+import time
+from pathlib import Path
+from typing import Protocol
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+
+SHOWN = ("loss", "dev_loss", "accuracy", "reward", "gold", "kl", "tokens_per_second")
+
+
+class Log(Protocol):
+    """What a stage may say."""
+
+    def write(self, record: dict) -> None: ...
+
+    def truncate(self, after_step: int) -> None: ...
+
+
+class MetricLog:
+    """Appends records to metrics.jsonl, and shows them."""
+
+    def __init__(self, path: Path, stage: str, steps: int, console: Console):
+        self.path, self.stage, self.steps, self.console = path, stage, steps, console
+        self.last_line = 0.0
+        path.parent.mkdir(parents=True, exist_ok=True)
+        self.bar = _bar(console) if console.is_terminal else None
+        if self.bar:
+            self.task = self.bar.add_task(stage, total=steps, detail="")
+            self.bar.start()
+
+    def write(self, record: dict) -> None:
+        with open(self.path, "a", encoding="utf-8") as file:
+            file.write(json.dumps(record) + "\n")
+        detail = "  ".join(f"{key} {_short(record[key])}" for key in SHOWN if isinstance(record.get(key), (int, float)))
+        step = record.get("step", 0)
+        if self.bar:
+            self.bar.update(self.task, completed=step, detail=detail or self.bar.tasks[0].fields["detail"])
+        elif time.monotonic() - self.last_line > 10 and detail:
+            self.last_line = time.monotonic()
+            self.console.print(f"{self.stage} {step}/{self.steps}  {detail}", highlight=False)
+
+    def truncate(self, after_step: int) -> None:
+        if not self.path.is_file():
+            return
+        lines = [line for line in self.path.read_text(encoding="utf-8").splitlines() if _step(line) <= after_step]
+        self.path.write_text("".join(line + "\n" for line in lines), encoding="utf-8")
+
+    def close(self) -> None:
+        if self.bar:
+            self.bar.stop()
+
+
+def read_metrics(path: Path) -> list[dict]:
+    """All records of a metrics.jsonl; a last line that was cut by a kill is left out."""
+    if not path.is_file():
+        return []
+    return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines() if _step(line) != float("inf")]
+
+
+def _step(line: str) -> float:
+    try:
+        return json.loads(line).get("step", 0)
+    except json.JSONDecodeError:
+        return float("inf")
+
+
+def _short(value: float) -> str:
+    return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.3g}"
+
+
+def _bar(console: Console) -> Progress:
+    return Progress(TextColumn("{task.description:<11}"), BarColumn(bar_width=24), MofNCompleteColumn(), TimeElapsedColumn(),
+                    TextColumn("left"), TimeRemainingColumn(), TextColumn("{task.fields[detail]}"), console=console)
