@@ -1,0 +1,1 @@
+"""From facts to records: documents, conversations, preferences, questions, and importers for people's own files."""
