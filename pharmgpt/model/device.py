@@ -6,7 +6,6 @@ import platform
 import shutil
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import partial
 
 import torch
 
@@ -55,7 +54,7 @@ def tune_allocator() -> bool:
     """Tell glibc to keep freed memory and never to map a block of its own: fresh pages cost more than the arithmetic on them."""
     if platform.libc_ver()[0] != "glibc":
         return False
-    mallopt = partial(ctypes.CDLL(None).mallopt)
+    mallopt = ctypes.CDLL(None).mallopt
     # ONE arena would be slower (measured 30 %): only these three.
     return all([mallopt(GLIBC_M_MMAP_MAX, 0), mallopt(GLIBC_M_TRIM_THRESHOLD, 2**31 - 1), mallopt(GLIBC_M_TOP_PAD, 64 * 2**20)])
 

@@ -45,9 +45,5 @@ def render_judged(reference: str | None, messages: Sequence[Message], answer: st
     return head + render([*messages, Message("assistant", answer)], tokenizer).ids
 
 
-def render_document(text: str, tokenizer: Tokenizer) -> list[int]:
-    return tokenizer.encode(text) + [tokenizer.end_of_text_id]
-
-
 def _role_id(role: str, tokenizer: Tokenizer) -> int:
     return {"system": tokenizer.system_id, "user": tokenizer.user_id, "assistant": tokenizer.assistant_id}[role]

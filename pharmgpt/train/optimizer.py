@@ -1,0 +1,95 @@
+"""Muon for the hidden matrices, AdamW for embeddings, head, norms and scalar heads; one schedule; one guarded update.
+
+Muon (Jordan et al. 2024) orthogonalises each matrix's momentum; it costs about a sixth of a small step and still wins per second.
+"""
+import math
+from collections.abc import Iterable
+from pathlib import Path
+
+from pydantic import BaseModel, ConfigDict, Field, NonNegativeFloat, NonNegativeInt, PositiveFloat
+from torch import Tensor, nn
+from torch.optim import AdamW, Muon, Optimizer
+
+from pharmgpt.model.checkpoint import save_model, save_tensors, write_json
+
+
+class OptimizerConfig(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    muon_lr: PositiveFloat = 0.02
+    muon_weight_decay: NonNegativeFloat = 0.0
+    adamw_lr: PositiveFloat = 3e-3
+    adamw_betas: tuple[float, float] = (0.9, 0.95)
+    adamw_weight_decay: NonNegativeFloat = 0.0
+    warmup_steps: NonNegativeInt = 0
+    cooldown_fraction: float = Field(0.5, ge=0, le=1)  # the last part of the steps, over which rates fall linearly to 0
+    clip_norm: PositiveFloat = 1.0
+
+
+class NonFiniteError(ArithmeticError):
+    """The loss or a gradient is not a finite number. The weights were not touched; the message names the replay bundle."""
+
+
+def split_parameters(model: nn.Module) -> tuple[list[nn.Parameter], list[nn.Parameter]]:
+    """(hidden matrices, everything else): every trained parameter once."""
+    matrices, rest = [], []
+    for name, parameter in model.named_parameters():
+        if parameter.requires_grad:
+            (matrices if ".layers." in f".{name}" and parameter.ndim == 2 else rest).append(parameter)
+    return matrices, rest
+
+
+def make_optimizers(model: nn.Module, config: OptimizerConfig) -> dict[str, Optimizer]:
+    matrices, rest = split_parameters(model)
+    return {"muon": Muon(matrices, lr=config.muon_lr, weight_decay=config.muon_weight_decay),
+            "adamw": AdamW(rest, lr=config.adamw_lr, betas=config.adamw_betas, weight_decay=config.adamw_weight_decay, fused=True)}
+
+
+def lr_scale(step: int, steps: int, config: OptimizerConfig) -> float:
+    """The share of its full rate that update `step` (from 0) of `steps` takes: linear warm-up, flat, linear cooldown; never 0."""
+    warm = min(1.0, (step + 1) / (config.warmup_steps + 1))
+    cooldown = config.cooldown_fraction * steps
+    return min(warm, (steps - step) / cooldown) if cooldown and steps - step < cooldown else warm
+
+
+def set_lr(optimizers: dict[str, Optimizer], config: OptimizerConfig, scale: float) -> None:
+    for name, full in (("muon", config.muon_lr), ("adamw", config.adamw_lr)):
+        for group in optimizers[name].param_groups:
+            group["lr"] = full * scale
+
+
+def zero_gradients(optimizers: dict[str, Optimizer]) -> None:
+    for optimizer in optimizers.values():
+        optimizer.zero_grad(set_to_none=True)
+
+
+def clipped_norm(parameters: Iterable[nn.Parameter], clip_norm: float) -> Tensor:
+    """Scale the gradients to at most `clip_norm`; returns their norm before."""
+    return nn.utils.clip_grad_norm_(parameters, clip_norm, foreach=True)
+
+
+def require_finite(loss: Tensor, grad_norm: Tensor, replay: "Replay") -> None:
+    """Stop BEFORE the update if either is not finite, leaving what replays the step."""
+    if not (math.isfinite(float(loss)) and math.isfinite(float(grad_norm))):
+        folder = replay.write(float(loss), float(grad_norm))
+        raise NonFiniteError(f"step {replay.step}: loss {float(loss)}, gradient norm {float(grad_norm)}; the weights were not updated. "
+                             f"The batch and the weights before it are in {folder}. Lower the learning rates, or look at that batch.")
+
+
+class Replay:
+    """The step about to be taken: written to disk only if it fails."""
+
+    def __init__(self, out: Path, step: int, model: nn.Module, tensors: dict[str, Tensor]):
+        self.out, self.step, self.model, self.tensors = out, step, model, tensors
+
+    def write(self, loss: float, grad_norm: float) -> Path:
+        folder = self.out / f"replay-{self.step:06d}"
+        save_model(self.model, folder)
+        save_tensors(self.tensors, folder / "batch.safetensors")
+        write_json({"step": self.step, "loss": repr(loss), "grad_norm": repr(grad_norm)}, folder / "replay.json")
+        return folder
+
+
+def apply_update(optimizers: dict[str, Optimizer]) -> None:
+    for optimizer in optimizers.values():
+        optimizer.step()

@@ -1,0 +1,115 @@
+"""Pretraining: L = −(1/N) Σ log P(w_t | w_<t) over documents.
+
+`pretrain(config, tokenizer, documents, dev_documents, out=…, log=…, device=…, seed=…)` trains, resumes from what `out` holds, and
+returns the folder of the last step. Left out of the textbook: gradient accumulation and dropout; the texts are met a few times only.
+"""
+import math
+import time
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Protocol
+
+import numpy as np
+import torch
+from pydantic import BaseModel, ConfigDict, PositiveInt
+
+from pharmgpt.model.device import Device
+from pharmgpt.model.transformer import ModelConfig, Transformer
+from pharmgpt.text.records import Document
+from pharmgpt.text.tokenizer import Tokenizer
+from pharmgpt.train import state as states
+from pharmgpt.train.batches import Batch, Segment, all_batches, batches, document_segments
+from pharmgpt.train.losses import language_model_loss
+from pharmgpt.train.optimizer import (OptimizerConfig, Replay, apply_update, clipped_norm, lr_scale, make_optimizers, require_finite, set_lr,
+                                      zero_gradients)
+from pharmgpt.train.state import TrainState
+
+
+class PretrainConfig(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    model: ModelConfig = ModelConfig()  # its vocab_size is the tokenizer's
+    optimizer: OptimizerConfig = OptimizerConfig()
+    steps: PositiveInt = 440
+    rows: PositiveInt = 32
+    row_tokens: PositiveInt = 128
+    log_every: PositiveInt = 10
+    dev_every: PositiveInt = 100
+    checkpoint_every: PositiveInt = 100
+
+
+class Log(Protocol):
+    def write(self, record: dict) -> None: ...
+
+    def truncate(self, after_step: int) -> None: ...
+
+
+def pretrain(config: PretrainConfig, tokenizer: Tokenizer, documents: Iterable[Document], dev_documents: Iterable[Document], *,
+             out: Path, log: Log, device: Device, seed: int) -> Path:
+    segments, ledger = document_segments((document.text for document in documents), tokenizer, config.row_tokens)
+    dev_segments, _ = document_segments((document.text for document in dev_documents), tokenizer, config.row_tokens)
+    ledger.write(out, tokens_trained=config.steps * config.rows * config.row_tokens)
+    bytes_of = torch.tensor(tokenizer.token_bytes(), dtype=torch.float32)  # (V,)
+
+    shape = config.model.model_copy(update={"vocab_size": tokenizer.vocab_size})
+    model = Transformer.initialise(shape, seed).to(device.type)
+    optimizers = make_optimizers(model, config.optimizer)
+    state = TrainState(model, optimizers)
+    log.truncate(states.resume(out, state))
+    if state.step == 0:
+        log.write({"step": 0, "ln_vocab": math.log(shape.vocab_size), "unigram_entropy": unigram_entropy(segments, shape.vocab_size)})
+    loss_of = device.compiled(language_model_loss)
+
+    clock, clock_step = time.perf_counter(), state.step
+    data = batches(segments, config.rows, config.row_tokens, seed, start_step=state.step)
+    while state.step < config.steps:
+        batch = next(data).to(device.type)
+        scale = lr_scale(state.step, config.steps, config.optimizer)
+        set_lr(optimizers, config.optimizer, scale)
+        zero_gradients(optimizers)
+        loss = loss_of(model, *batch, device.autocast_dtype)
+        loss.backward()
+        grad_norm = clipped_norm(model.parameters(), config.optimizer.clip_norm)
+        require_finite(loss, grad_norm, Replay(out, state.step, model, batch._asdict()))
+        apply_update(optimizers)
+        state.step += 1
+
+        last = state.step == config.steps
+        if state.step % config.log_every == 0 or last:
+            seconds = time.perf_counter() - clock
+            log.write({"step": state.step, "loss": loss.item(), "bits_per_byte": loss.item() * bits_per_nat_byte(batch, bytes_of),
+                       "lr": config.optimizer.adamw_lr * scale, "grad_norm": grad_norm.item(), "seconds": seconds / (state.step - clock_step),
+                       "tokens_per_second": (state.step - clock_step) * config.rows * config.row_tokens / seconds})
+            clock, clock_step = time.perf_counter(), state.step
+        if dev_segments and (state.step % config.dev_every == 0 or last):
+            log.write({"step": state.step} | held_back_loss(loss_of, model, dev_segments, bytes_of, config, device))
+        if state.step % config.checkpoint_every == 0 or last:
+            states.save(out, state)
+    return states.newest_step(out)
+
+
+def held_back_loss(loss_of, model: Transformer, segments: Sequence[Segment], bytes_of: torch.Tensor, shape, device: Device) -> dict[str, float]:
+    """{"dev_loss": nats per token, "dev_bits_per_byte"}: means over all counted tokens of `segments`; `shape` has rows and row_tokens.
+
+    Gradients stay on, though nobody asks for them: without them the compiler would build a second graph, for more time than they cost.
+    """
+    nats = tokens = size = 0.0
+    for batch in all_batches(segments, shape.rows, shape.row_tokens):
+        counted = float(batch.is_target.sum())
+        nats += loss_of(model, *batch.to(device.type), device.autocast_dtype).item() * counted
+        tokens += counted
+        size += float((bytes_of[batch.targets] * batch.is_target).sum())
+    return {"dev_loss": nats / max(tokens, 1), "dev_bits_per_byte": nats / math.log(2) / max(size, 1)}
+
+
+def bits_per_nat_byte(batch: Batch, bytes_of: torch.Tensor) -> float:
+    """What turns a batch's nats per token into bits per byte of its counted text."""
+    targets, is_target = batch.targets.cpu(), batch.is_target.cpu()
+    return float(is_target.sum() / (bytes_of[targets] * is_target).sum().clamp(min=1)) / math.log(2)
+
+
+def unigram_entropy(segments: Sequence[Segment], vocab_size: int) -> float:
+    """Nats per token of a model that knows only how often each token occurs: the first milestone below ln V."""
+    counts = np.bincount(np.concatenate([segment.ids[1:] for segment in segments]), minlength=vocab_size)
+    p = counts[counts > 0] / counts.sum()
+    return float(-(p * np.log(p)).sum())

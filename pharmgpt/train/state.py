@@ -1,0 +1,114 @@
+"""All that a resume needs, as one folder a step: out/step-NNNNNN/{weights.safetensors model.json optimizer.safetensors state.json}.
+
+A stage killed at any time and started again ends with bit-identical weights: a step folder appears whole or not at all, the data order
+is a pure function of (seed, step), and random generators are restored. The stage's result is its newest step.
+"""
+import json
+import logging
+import re
+import shutil
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+from torch.optim import Optimizer
+
+from pharmgpt.model.checkpoint import CheckpointError, atomic_folder, load_tensors, load_weights, save_model, save_tensors, write_json
+
+KEPT_STEPS = 2
+OPTIMIZER, STATE = "optimizer.safetensors", "state.json"
+
+
+@dataclass
+class TrainState:
+    """What training changes. `model` is the stage's result; `modules` are others that learn beside it (a value model)."""
+
+    model: nn.Module
+    optimizers: dict[str, Optimizer]
+    modules: dict[str, nn.Module] = field(default_factory=dict)
+    generators: dict[str, torch.Generator] = field(default_factory=dict)
+    extra: dict = field(default_factory=dict)  # JSON values: an adaptive coefficient, a best score
+    step: int = 0  # updates done
+
+
+def save(out: Path, state: TrainState, kept: int = KEPT_STEPS) -> Path:
+    """Write out/step-NNNNNN and delete all but the newest `kept` steps; returns the folder."""
+    folder = step_folder(out, state.step)
+    with atomic_folder(folder) as temporary:
+        save_model(state.model, temporary)
+        digest = save_tensors(_side_tensors(state), temporary / OPTIMIZER)
+        write_json({"format": 1, "step": state.step, "optimizer_sha256": digest, "extra": state.extra}, temporary / STATE)
+    for old in step_folders(out)[:-kept]:
+        shutil.rmtree(old)
+    return folder
+
+
+def resume(out: Path, state: TrainState) -> int:
+    """Fill `state` in place from the newest valid step in `out`; returns its step, 0 where there is none. Names the damaged ones it skips."""
+    for folder in reversed(step_folders(out)):
+        try:
+            load(folder, state)
+        except CheckpointError as error:
+            logging.getLogger(__name__).warning("skipping %s: %s", folder.name, error)
+        else:
+            return state.step
+    return 0
+
+
+def load(folder: Path, state: TrainState) -> None:
+    """Fill `state` in place from one step folder. Everything is read and checked before anything is changed, the weights last."""
+    try:
+        described = json.loads((folder / STATE).read_text(encoding="utf-8"))
+        step, digest, extra = described["step"], described["optimizer_sha256"], described["extra"]
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise CheckpointError(f"{folder / STATE}: cannot be read ({error!r}). Delete {folder.name} to resume from an older step.") from None
+    tensors = load_tensors(folder / OPTIMIZER, digest)
+    load_weights(state.model, folder)
+    for name, optimizer in state.optimizers.items():
+        _fill_optimizer(optimizer, _under(f"optimizer.{name}.", tensors))
+    for name, module in state.modules.items():
+        module.load_state_dict(_under(f"module.{name}.", tensors))
+    for name, generator in state.generators.items():
+        generator.set_state(tensors[f"generator.{name}"])
+    state.extra, state.step = extra, step
+
+
+def newest_step(out: Path) -> Path:
+    """The folder of a finished stage's result."""
+    folders = step_folders(out)
+    if not folders:
+        raise CheckpointError(f"{out}: holds no step-NNNNNN folder. Run the stage that writes it first.")
+    return folders[-1]
+
+
+def step_folder(out: Path, step: int) -> Path:
+    return out / f"step-{step:06d}"
+
+
+def step_folders(out: Path) -> list[Path]:
+    """Oldest first."""
+    found = [path for path in out.glob("step-*") if re.fullmatch(r"step-\d{6,}", path.name)]
+    return sorted(found, key=lambda path: int(path.name.removeprefix("step-")))
+
+
+def _side_tensors(state: TrainState) -> dict[str, Tensor]:
+    tensors = {f"generator.{name}": generator.get_state() for name, generator in state.generators.items()}
+    for name, module in state.modules.items():
+        tensors |= {f"module.{name}.{key}": tensor for key, tensor in module.state_dict().items()}
+    for name, optimizer in state.optimizers.items():
+        for index, slots in optimizer.state_dict()["state"].items():
+            tensors |= {f"optimizer.{name}.{index}.{slot}": tensor for slot, tensor in slots.items()}
+    return tensors
+
+
+def _fill_optimizer(optimizer: Optimizer, tensors: dict[str, Tensor]) -> None:
+    slots: dict[int, dict[str, Tensor]] = {}
+    for key, tensor in tensors.items():
+        index, slot = key.split(".", 1)
+        slots.setdefault(int(index), {})[slot] = tensor
+    optimizer.load_state_dict({"state": slots, "param_groups": optimizer.state_dict()["param_groups"]})
+
+
+def _under(prefix: str, tensors: dict[str, Tensor]) -> dict[str, Tensor]:
+    return {key.removeprefix(prefix): tensor for key, tensor in tensors.items() if key.startswith(prefix)}
