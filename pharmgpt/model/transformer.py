@@ -81,7 +81,7 @@ class Attention(nn.Module):
         self.q_norm = RMSNorm(config.head_dim, config.rms_norm_eps)
         self.k_norm = RMSNorm(config.head_dim, config.rms_norm_eps)
 
-    def forward(self, x: Tensor, rope: Rope, may_attend: Tensor, cache: LayerCache | None = None) -> Tensor:
+    def forward(self, x: Tensor, rope: Rope, bias: Tensor, cache: LayerCache | None = None) -> Tensor:
         B, T, _ = x.shape
         q = self.q_norm(self.q_proj(x).view(B, T, self.n_heads, self.head_dim)).transpose(1, 2)  # (B, H, T, E)
         k = self.k_norm(self.k_proj(x).view(B, T, self.n_kv_heads, self.head_dim)).transpose(1, 2)  # (B, K, T, E)
@@ -89,7 +89,7 @@ class Attention(nn.Module):
         q, k = rotate(q, rope).to(v.dtype), rotate(k, rope).to(v.dtype)
         if cache is not None:
             k, v = cache.extend(k, v)
-        y = attend(q, k, v, may_attend)  # (B, H, T, E)
+        y = attend(q, k, v, bias)  # (B, H, T, E)
         return self.o_proj(y.transpose(1, 2).reshape(B, T, -1))
 
 
@@ -112,8 +112,8 @@ class Block(nn.Module):
         self.post_attention_layernorm = RMSNorm(config.d_model, config.rms_norm_eps)
         self.mlp = MLP(config)
 
-    def forward(self, x: Tensor, rope: Rope, may_attend: Tensor, cache: LayerCache | None = None) -> Tensor:
-        x = x + self.self_attn(self.input_layernorm(x), rope, may_attend, cache)
+    def forward(self, x: Tensor, rope: Rope, bias: Tensor, cache: LayerCache | None = None) -> Tensor:
+        x = x + self.self_attn(self.input_layernorm(x), rope, bias, cache)
         return x + self.mlp(self.post_attention_layernorm(x))
 
 
@@ -132,8 +132,9 @@ class Trunk(nn.Module):
     def forward(self, ids: Tensor, positions: Tensor, may_attend: Tensor, caches: list[LayerCache] | None = None) -> Tensor:
         x = self.embed_tokens(ids)  # (B, T, D)
         rope = Rope(self.rope_cos[positions].unsqueeze(1), self.rope_sin[positions].unsqueeze(1))
+        bias = torch.zeros(may_attend.shape, device=ids.device).masked_fill(~may_attend, float("-inf"))
         for index, layer in enumerate(self.layers):
-            x = layer(x, rope, may_attend, None if caches is None else caches[index])
+            x = layer(x, rope, bias, None if caches is None else caches[index])
         return self.norm(x)  # (B, T, D)
 
 
@@ -188,14 +189,13 @@ def packed_mask(ids: Tensor, segment_ids: Tensor | None) -> Tensor:
     return (causal & (segment_ids[:, :, None] == segment_ids[:, None, :])).unsqueeze(1)
 
 
-def attend(q: Tensor, k: Tensor, v: Tensor, may_attend: Tensor) -> Tensor:
-    """softmax(q kᵀ / √E) v where `may_attend`. q (B, H, T, E), k and v (B, K, S, E), mask (B, 1, T, S) → (B, H, T, E)."""
-    if q.device.type != "cpu":
-        return F.scaled_dot_product_attention(q, k, v, attn_mask=may_attend, enable_gqa=q.shape[1] != k.shape[1])
+def attend(q: Tensor, k: Tensor, v: Tensor, bias: Tensor) -> Tensor:
+    """softmax(q kᵀ / √E + bias) v. q (B, H, T, E), k and v (B, K, S, E), bias (B or 1, 1, T, S) fp32, 0 or −∞ → (B, H, T, E)."""
     B, H, T, E = q.shape
     K, G = k.shape[1], H // k.shape[1]
+    if q.device.type != "cpu":
+        return F.scaled_dot_product_attention(q, k, v, attn_mask=bias.to(q.dtype), enable_gqa=G > 1)
     scores = (q.reshape(B, K, G * T, E) @ k.transpose(-1, -2)).float() * (1 / math.sqrt(E))  # (B, K, GT, S)
-    bias = torch.zeros(may_attend.shape, device=q.device).masked_fill(~may_attend, float("-inf"))
     scores = scores + (bias.repeat(1, 1, G, 1) if G > 1 else bias)
     return (scores.softmax(-1).to(v.dtype) @ v).view(B, H, T, E)
 

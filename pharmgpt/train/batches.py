@@ -115,10 +115,7 @@ def batches(segments: Sequence[Segment], rows: int, row_tokens: int, seed: int, 
     """Batches without end, epoch after epoch, from `start_step` on: the same ones that a run from step 0 would see there."""
     if not segments:
         raise BatchError("no segment to train on: every text was empty, too long or without a response; see ledger.json.")
-    endless = itertools.chain.from_iterable(epoch_rows(segments, row_tokens, seed, epoch) for epoch in itertools.count())
-    wanted = itertools.islice(endless, start_step * rows, None)
-    while True:
-        yield assemble(segments, list(itertools.islice(wanted, rows)), row_tokens)
+    return _stream(segments, rows, row_tokens, seed, start_step)
 
 
 def all_batches(segments: Sequence[Segment], rows: int, row_tokens: int) -> Iterator[Batch]:
@@ -150,6 +147,13 @@ def assemble(segments: Sequence[Segment], rows: Sequence[Sequence[int]], row_tok
 def joined(*parts: Batch) -> Batch:
     """Batches of the same row length, stacked by rows."""
     return Batch(*(torch.cat(tensors) for tensors in zip(*parts, strict=True)))
+
+
+def _stream(segments: Sequence[Segment], rows: int, row_tokens: int, seed: int, start_step: int) -> Iterator[Batch]:
+    endless = itertools.chain.from_iterable(epoch_rows(segments, row_tokens, seed, epoch) for epoch in itertools.count())
+    wanted = itertools.islice(endless, start_step * rows, None)
+    while True:
+        yield assemble(segments, list(itertools.islice(wanted, rows)), row_tokens)
 
 
 def _add_document(ids: np.ndarray, row_tokens: int, segments: list[Segment], ledger: Ledger) -> None:

@@ -3,7 +3,6 @@
 Muon (Jordan et al. 2024) orthogonalises each matrix's momentum; it costs about a sixth of a small step and still wins per second.
 """
 import math
-from collections.abc import Iterable
 from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, Field, NonNegativeFloat, NonNegativeInt, PositiveFloat
@@ -58,24 +57,6 @@ def set_lr(optimizers: dict[str, Optimizer], config: OptimizerConfig, scale: flo
             group["lr"] = full * scale
 
 
-def zero_gradients(optimizers: dict[str, Optimizer]) -> None:
-    for optimizer in optimizers.values():
-        optimizer.zero_grad(set_to_none=True)
-
-
-def clipped_norm(parameters: Iterable[nn.Parameter], clip_norm: float) -> Tensor:
-    """Scale the gradients to at most `clip_norm`; returns their norm before."""
-    return nn.utils.clip_grad_norm_(parameters, clip_norm, foreach=True)
-
-
-def require_finite(loss: Tensor, grad_norm: Tensor, replay: "Replay") -> None:
-    """Stop BEFORE the update if either is not finite, leaving what replays the step."""
-    if not (math.isfinite(float(loss)) and math.isfinite(float(grad_norm))):
-        folder = replay.write(float(loss), float(grad_norm))
-        raise NonFiniteError(f"step {replay.step}: loss {float(loss)}, gradient norm {float(grad_norm)}; the weights were not updated. "
-                             f"The batch and the weights before it are in {folder}. Lower the learning rates, or look at that batch.")
-
-
 class Replay:
     """The step about to be taken: written to disk only if it fails."""
 
@@ -90,6 +71,20 @@ class Replay:
         return folder
 
 
-def apply_update(optimizers: dict[str, Optimizer]) -> None:
+def take_step(loss: Tensor, model: nn.Module, optimizers: dict[str, Optimizer], clip_norm: float, replay: Replay) -> Tensor:
+    """Backward, clip, check, update. Returns the gradient norm before clipping; raises NonFiniteError BEFORE weights change."""
+    for optimizer in optimizers.values():
+        optimizer.zero_grad(set_to_none=True)
+    loss.backward()
+    grad_norm = nn.utils.clip_grad_norm_(model.parameters(), clip_norm, foreach=True)
+    require_finite(loss, grad_norm, replay)
     for optimizer in optimizers.values():
         optimizer.step()
+    return grad_norm
+
+
+def require_finite(loss: Tensor, grad_norm: Tensor, replay: Replay) -> None:
+    if not (math.isfinite(float(loss)) and math.isfinite(float(grad_norm))):
+        folder = replay.write(float(loss), float(grad_norm))
+        raise NonFiniteError(f"step {replay.step}: loss {float(loss)}, gradient norm {float(grad_norm)}; the weights were not updated. "
+                             f"The batch and the weights before it are in {folder}. Lower the learning rates, or look at that batch.")

@@ -20,8 +20,7 @@ from pharmgpt.text.tokenizer import Tokenizer
 from pharmgpt.train import state as states
 from pharmgpt.train.batches import Batch, Segment, all_batches, batches, document_segments
 from pharmgpt.train.losses import language_model_loss
-from pharmgpt.train.optimizer import (OptimizerConfig, Replay, apply_update, clipped_norm, lr_scale, make_optimizers, require_finite, set_lr,
-                                      zero_gradients)
+from pharmgpt.train.optimizer import OptimizerConfig, Replay, lr_scale, make_optimizers, set_lr, take_step
 from pharmgpt.train.state import TrainState
 
 
@@ -56,36 +55,47 @@ def pretrain(config: PretrainConfig, tokenizer: Tokenizer, documents: Iterable[D
     optimizers = make_optimizers(model, config.optimizer)
     state = TrainState(model, optimizers)
     log.truncate(states.resume(out, state))
+    data = batches(segments, config.rows, config.row_tokens, seed, start_step=state.step)
     if state.step == 0:
         log.write({"step": 0, "ln_vocab": math.log(shape.vocab_size), "unigram_entropy": unigram_entropy(segments, shape.vocab_size)})
     loss_of = device.compiled(language_model_loss)
+    pace = Pace(config.rows * config.row_tokens)
 
-    clock, clock_step = time.perf_counter(), state.step
-    data = batches(segments, config.rows, config.row_tokens, seed, start_step=state.step)
     while state.step < config.steps:
         batch = next(data).to(device.type)
         scale = lr_scale(state.step, config.steps, config.optimizer)
         set_lr(optimizers, config.optimizer, scale)
-        zero_gradients(optimizers)
         loss = loss_of(model, *batch, device.autocast_dtype)
-        loss.backward()
-        grad_norm = clipped_norm(model.parameters(), config.optimizer.clip_norm)
-        require_finite(loss, grad_norm, Replay(out, state.step, model, batch._asdict()))
-        apply_update(optimizers)
+        grad_norm = take_step(loss, model, optimizers, config.optimizer.clip_norm, Replay(out, state.step, model, batch._asdict()))
         state.step += 1
+        pace.steps += 1
 
         last = state.step == config.steps
         if state.step % config.log_every == 0 or last:
-            seconds = time.perf_counter() - clock
             log.write({"step": state.step, "loss": loss.item(), "bits_per_byte": loss.item() * bits_per_nat_byte(batch, bytes_of),
-                       "lr": config.optimizer.adamw_lr * scale, "grad_norm": grad_norm.item(), "seconds": seconds / (state.step - clock_step),
-                       "tokens_per_second": (state.step - clock_step) * config.rows * config.row_tokens / seconds})
-            clock, clock_step = time.perf_counter(), state.step
+                       "lr": config.optimizer.adamw_lr * scale, "grad_norm": grad_norm.item()} | pace.read())
         if dev_segments and (state.step % config.dev_every == 0 or last):
             log.write({"step": state.step} | held_back_loss(loss_of, model, dev_segments, bytes_of, config, device))
+            pace.restart()
         if state.step % config.checkpoint_every == 0 or last:
             states.save(out, state)
     return states.newest_step(out)
+
+
+class Pace:
+    """Seconds a step and tokens a second since it was last read; evaluation is not counted."""
+
+    def __init__(self, tokens_a_step: int):
+        self.tokens_a_step = tokens_a_step
+        self.restart()
+
+    def restart(self) -> None:
+        self.started, self.steps = time.perf_counter(), 0
+
+    def read(self) -> dict[str, float]:
+        seconds = (time.perf_counter() - self.started) / max(self.steps, 1)
+        self.restart()
+        return {"seconds": seconds, "tokens_per_second": self.tokens_a_step / seconds}
 
 
 def held_back_loss(loss_of, model: Transformer, segments: Sequence[Segment], bytes_of: torch.Tensor, shape, device: Device) -> dict[str, float]:
