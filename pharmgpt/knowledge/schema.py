@@ -6,6 +6,8 @@ and interactions. `load.py` reads them into the types below; `rules.py` derives 
 Vocabulary ids are snake_case; a drug's id is its file name. Selectors in `Interaction.a` and `.b` name one side of an interaction:
 `drug:warfarin`, `class:nsaid`, `hazard:bleeding`, `cyp:CYP3A4:inhibitor:strong`, `cyp:CYP3A4:substrate:sensitive`.
 """
+from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Literal
 
 from pydantic import BaseModel, ConfigDict
@@ -138,3 +140,45 @@ class Interaction(Strict):
     alternatives_b: tuple[str, ...] = ()
     except_drugs: tuple[str, ...] = ()  # drugs for which this rule does not hold, though the selector matches
     source: str
+
+
+@dataclass(frozen=True, eq=False)  # compared and cached by identity: a loaded base never changes
+class KnowledgeBase:
+    """Everything that is true here. `content_hash` is SHA-256 over the files it was read from."""
+
+    drugs: Mapping[str, Drug]
+    sources: Mapping[str, Source]
+    classes: Mapping[str, Term]
+    effects: Mapping[str, Term]
+    conditions: Mapping[str, Term]
+    parameters: Mapping[str, Term]
+    interactions: tuple[Interaction, ...]
+    content_hash: str
+
+    def name(self, id: str) -> str:
+        """How we write what an id stands for; the id with spaces where no vocabulary knows it."""
+        for entries in (self.drugs, self.effects, self.conditions, self.parameters, self.classes):
+            if id in entries:
+                return entries[id].name
+        return id.replace("_", " ")
+
+    def fact_ids(self) -> dict[str, str]:
+        """Every fact's id → the id of its source."""
+        facts = {f"interaction.{rule.id}": rule.source for rule in self.interactions}
+        for drug in self.drugs.values():
+            facts |= drug_facts(drug)
+        return facts
+
+
+def drug_facts(drug: Drug) -> dict[str, str]:
+    """The fact ids of one drug, such as metformin.renal.0 or metformin.monitoring.egfr → the id of their source."""
+    facts = {f"{drug.id}.{key}": drug.source for key in ("class", "indication", "mechanism", "name")}
+    for key in ("hepatic", "pregnancy", "lactation"):
+        if advice := getattr(drug, key):
+            facts[f"{drug.id}.{key}"] = advice.source
+    lists = (("contraindication", drug.contraindications, "condition"), ("monitoring", drug.monitoring, "parameter"),
+             ("boxed", drug.boxed_warnings, "effect"), ("serious", drug.serious_effects, "effect"),
+             ("common", drug.common_effects, "effect"), ("hazard", drug.hazards, "effect"), ("alternative", drug.alternatives, "problem"))
+    facts |= {f"{drug.id}.{kind}.{getattr(entry, key)}": entry.source for kind, entries, key in lists for entry in entries}
+    facts |= {f"{drug.id}.renal.{number}": rule.source for number, rule in enumerate(drug.renal)}
+    return facts | {f"{drug.id}.enzyme.{role.enzyme}.{role.role}": role.source for role in drug.enzymes}
