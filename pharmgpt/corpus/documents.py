@@ -1,0 +1,83 @@
+"""Pretraining documents: short texts of many genres that state each fact of every drug, held or seen, many times in many words.
+
+    for document in documents(kb, split, count=48_000, seed=0): ...
+
+WEIGHTS says what the texts are about. Every topic draws drugs (or pairs) evenly and never looks at the split, so a held drug is read about as often as a
+seen one; `split` is taken to keep the promise visible in the call, and is checked to name the base's drugs. Sentence frames are the documents' own: questions,
+answers and cloze items have others.
+"""
+from collections.abc import Iterator
+from itertools import accumulate, pairwise
+from random import Random
+
+from pharmgpt.corpus.cloze import cloze_items
+from pharmgpt.corpus.facts import FactBook, fact_book
+from pharmgpt.corpus.frames import Passage, Topic, passage, pick_case
+from pharmgpt.corpus.split import Split
+from pharmgpt.corpus.topics import conditions, everyday, interactions, profile, renal, settings
+from pharmgpt.knowledge.schema import KnowledgeBase
+from pharmgpt.text.records import Document
+
+__all__ = ["WEIGHTS", "cloze_items", "documents", "topics"]
+
+# topic → share of the documents, in parts of their sum
+WEIGHTS: dict[str, float] = {
+    "renal_case": 11, "renal_limit": 7, "renal_bands": 4, "renal_section": 4, "renal_drill": 3.5, "renal_free": 2,
+    "pregnancy": 6.5, "lactation": 1.5, "hepatic": 1.5,
+    "contraindication": 5.5, "unlisted_condition": 4.5, "symptom": 4, "sign": 0.5,
+    "profile": 3, "class": 1.5, "harm": 4.5, "monitoring": 4, "name": 4.5, "alternative": 3,
+    "pair": 8, "pair_chain": 5, "pair_free": 5.5, "pair_digest": 6, "class_rule": 2, "list": 3, "list_free": 1.5,
+    "unknown": 1, "missing": 1, "emergency": 0.8, "refusal": 0.6, "careless": 4,
+}
+
+
+ABOUT_ONE_DRUG = ("renal_case", "renal_limit", "renal_bands", "renal_section", "renal_drill", "renal_free", "pregnancy", "lactation", "hepatic", "contraindication",
+                  "unlisted_condition", "symptom", "profile", "harm", "monitoring", "name", "class_rule")
+PASSAGES = ((1, 0.5), (2, 0.3), (3, 0.2))  # how many passages about its drug a document holds, and how often
+LOWER_CASE = 0.1
+
+
+def topics(book: FactBook) -> dict[str, Topic]:
+    """Every topic that this knowledge base can fill."""
+    return {name: topic for module in (renal, settings, conditions, profile, interactions, everyday) for name, topic in module.topics(book).items()}
+
+
+def documents(kb: KnowledgeBase, split: Split, count: int, seed: int) -> Iterator[Document]:
+    """`count` documents, the same for the same knowledge base and seed."""
+    if unknown := sorted({*split.held, *split.seen} ^ set(kb.drugs)):
+        raise ValueError(f"split and knowledge base disagree about {', '.join(unknown[:5])}. Make the split from this knowledge base.")
+    rng = Random(f"documents {seed}")
+    filled = topics(fact_book(kb))
+    names = [name for name in WEIGHTS if name in filled]
+    shares = list(accumulate(WEIGHTS[name] for name in names))
+    pages = {drug: _Page([filled[name] for name in ABOUT_ONE_DRUG if name in filled and drug in filled[name].by_drug]) for drug in kb.drugs}
+    for number, name in enumerate(rng.choices(names, cum_weights=shares, k=count)):
+        topic = filled[name]
+        passages = [passage(topic, pick_case(topic, rng), rng)]
+        if name in ABOUT_ONE_DRUG:
+            drug = passages[0].drugs[0]
+            passages += pages[drug].more(drug, rng)
+        yield _document(number, passages, topic.careless, rng)
+
+
+class _Page:
+    """The topics that speak about one drug, with their shares."""
+
+    def __init__(self, about: list[Topic]):
+        self.about = about
+        self.shares = list(accumulate(WEIGHTS[topic.name] for topic in about))
+
+    def more(self, drug: str, rng: Random) -> list[Passage]:
+        extra = rng.choices([count - 1 for count, _ in PASSAGES], [share for _, share in PASSAGES])[0]
+        chosen = rng.choices(self.about, cum_weights=self.shares, k=extra)
+        return [passage(topic, rng.choice(topic.by_drug[drug]), rng) for topic in dict.fromkeys(chosen)]
+
+
+def _document(number: int, passages: list[Passage], careless: bool, rng: Random) -> Document:
+    """Table rows stand on their own lines; other passages follow each other."""
+    text = passages[0].text
+    for before, after in pairwise(passages):
+        text += ("\n" if "table_row" in (before.genre, after.genre) else " ") + after.text
+    return Document(id=f"doc-{number:06d}", text=text.lower() if rng.random() < LOWER_CASE else text, genre=passages[0].genre,
+                    template_id=" ".join(each.template_id for each in passages), drugs=tuple(dict.fromkeys(drug for each in passages for drug in each.drugs)),
+                    fact_ids=tuple(dict.fromkeys(fact for each in passages for fact in each.fact_ids)), careless=careless)

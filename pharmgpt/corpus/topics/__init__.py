@@ -1,0 +1,1 @@
+"""What documents are about: one module a field, each giving topics (cases and frames)."""

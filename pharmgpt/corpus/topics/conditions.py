@@ -1,0 +1,128 @@
+"""Contraindications, conditions that are none, and what signs under a drug point to.
+
+The list comes before the verdict: whether a condition is on it can be read off, where a verdict alone would have to be remembered for every condition.
+"""
+from collections.abc import Iterator
+
+from pharmgpt.corpus.cases import MINOR, MINOR_SIGNS, NOT_ASKED, URGENT, alternatives, unrelated_conditions
+from pharmgpt.corpus.facts import FactBook, drug_slots, instead_facts, instead_slots
+from pharmgpt.corpus.frames import Case, Topic, by_name, step
+from pharmgpt.corpus.phrasing import CONDITION_SIGNS, EFFECT_SIGNS, capital, listed
+from pharmgpt.knowledge.schema import Contraindication, Drug
+
+MOST_LISTED = 5
+
+LISTED = {
+    "label_section": ("Contraindications of {drug}: {all}.", "{Drug}. Contraindications: {all}.", "Do not give {drug} in {condition}."),
+    "monograph": ("{Drug} is contraindicated in {condition}.", "With {drug} one looks for {condition} first: it is a contraindication."),
+    "case_note": ("History: {condition}. Contraindications of {drug}: {all}. {Condition} is on the list, so {drug} is avoided.",
+                  "{person} with {condition}, {drug} planned. {Drug} is contraindicated in {all}. {Condition} is among them: avoid it.",
+                  "{place}. {Drug} and {condition}: listed as a contraindication, {drug} is avoided."),
+    "dialogue": ("Nurse: Known {condition}. Can {drug} start? Pharmacist: {Drug} is contraindicated in {all}. {Condition} is listed, so avoid it.",
+                 "Student: What forbids {drug}? Consultant: {all}."),
+    "leaflet": ("{Condition}? Then do not take {drug}.", "Before {drug}, tell us about {all}."),
+    "exam_note": ("{Drug}, contraindications to know: {all}.", "Is {condition} on the list of {drug}? Yes: {all}. Avoid."),
+    "table_row": ("{drug} | contraindicated | {all}", "{drug} | {condition} | on the list | avoid"),
+}
+WHY = ("There it can bring {effect}.", "The fear there is {effect}.")
+INSTEAD = ("{instead} could be tried.", "In place of {drug}: {instead}.")
+
+UNLISTED = {
+    "case_note": ("History: {condition}. Contraindications of {drug}: {all}. {Condition} is not on the list, so {drug} is safe to use.",
+                  "{person} with {condition}, {drug} planned. {Drug} is contraindicated in {all}. {Condition} is not among them: no bar.",
+                  "{place}. {Drug} and {condition}: not listed as a contraindication, {drug} is safe here."),
+    "dialogue": ("Nurse: Known {condition}. Can {drug} start? Pharmacist: {Drug} is contraindicated in {all}. {Condition} is not listed, so yes.",),
+    "exam_note": ("Is {condition} on the list of {drug}? No: {all}. Safe.", "{Condition} is no bar to {drug}. The list of {drug}: {all}."),
+    "leaflet": ("{Drug} and {condition} go together: {condition} is not on the list of {drug}.",),
+    "table_row": ("{drug} | {condition} | not on the list | safe",),
+}
+EMPTY = {
+    "case_note": ("History: {condition}. {Drug} has no contraindications listed, so {drug} is safe to use.",),
+    "label_section": ("{Drug}. Contraindications: none listed.",),
+    "exam_note": ("Is {condition} on the list of {drug}? The list is empty. Safe.",),
+    "table_row": ("{drug} | contraindicated | nothing listed",),
+}
+
+SIGNS = {
+    "symptom_note": ("{Sign} on {drug}: think of {effect}. {Drug} can cause it. {urgency}.",
+                     "{person} on {drug} reports {sign}. {Drug} can bring on {effect}, and that fits. {urgency}.",
+                     "{Drug} can cause {effect}. Its signs: {signs}. {urgency}."),
+    "leaflet": ("While on {drug} look out for {sign}: it may be {effect}. {urgency}.",),
+    "dialogue": ("Caller: {Sign} since I began {drug}. Pharmacist: {Drug} can cause {effect}. {urgency}.",),
+    "exam_note": ("{Drug} plus {sign} means {effect} until shown otherwise. {urgency}.",),
+    "table_row": ("{drug} | {sign} | {effect} | {urgency}",),
+}
+URGENCY = {True: "Call for emergency help now", False: "Not urgent: monitor it and tell the prescriber"}
+
+TERMS = {
+    "symptom_note": ("{Sign}: this suggests {term}.", "Signs of {term}: {signs}.", "{Sign}: what could it be? {Term}."),
+    "exam_note": ("{Term} shows as {sign}.", "Sign: {sign}. Name: {term}."),
+}
+
+
+def topics(book: FactBook) -> dict[str, Topic]:
+    drugs = list(book.kb.drugs.values())
+    listed_groups = [[_listed(book, drug, entry) for entry in drug.contraindications] for drug in drugs]
+    unlisted_groups = [[_unlisted(book, drug, condition) for condition in unrelated_conditions(drug)] for drug in drugs]
+    signs = [list(_signs(book, drug)) for drug in drugs]
+    steps = {"listed": (step("c", LISTED), step("w", WHY, 0.35), step("i", INSTEAD, 0.25)), "unlisted": (step("u", UNLISTED),), "empty": (step("e", EMPTY),)}
+    return by_name(
+        Topic("contraindication", listed_groups, steps), Topic("unlisted_condition", unlisted_groups, steps),
+        Topic("symptom", signs, {"sign": (step("s", SIGNS),)}), Topic("sign", [_terms(book)], {"term": (step("t", TERMS),)}),
+    )
+
+
+def _all(book: FactBook, drug: Drug, first: str = "") -> dict[str, str]:
+    """The drug's contraindications in words, at most MOST_LISTED; `first` is always among them."""
+    ids = [entry.condition for entry in drug.contraindications]
+    shown = [condition for condition in ids if condition in ids[:MOST_LISTED] or condition == first][-MOST_LISTED:]
+    return {"all": listed(book.names("conditions", shown))} if ids else {}
+
+
+def _listed(book: FactBook, drug: Drug, entry: Contraindication) -> Case:
+    condition = book.name("conditions", entry.condition)
+    others = [other for other in alternatives(drug, "contraindication") if all(each.condition != entry.condition for each in book.kb.drugs[other].contraindications)]
+    slots = {**drug_slots(book, drug), **_all(book, drug, entry.condition), **instead_slots(book, others), "condition": condition, "Condition": capital(condition)}
+    if entry.effect:
+        slots["effect"] = book.name("effects", entry.effect)
+    facts = {"": (f"{drug.id}.contraindication.{entry.condition}",), "all": _all_facts(drug), "instead": instead_facts(drug, "contraindication")}
+    return Case("listed", (drug.id,), slots, facts)
+
+
+def _unlisted(book: FactBook, drug: Drug, condition_id: str) -> Case:
+    condition = book.name("conditions", condition_id)
+    slots = {**drug_slots(book, drug), **_all(book, drug), "condition": condition, "Condition": capital(condition)}
+    return Case("unlisted" if drug.contraindications else "empty", (drug.id,), slots, {"all": _all_facts(drug)})
+
+
+def _all_facts(drug: Drug) -> tuple[str, ...]:
+    return tuple(f"{drug.id}.contraindication.{entry.condition}" for entry in drug.contraindications)
+
+
+def signs_of(effect: str) -> tuple[str, ...]:
+    return MINOR_SIGNS.get(effect) or EFFECT_SIGNS.get(effect, ())
+
+
+def _signs(book: FactBook, drug: Drug) -> Iterator[Case]:
+    """Grave effects with their signs, and common harmless ones."""
+    grave = {entry.effect: f"{drug.id}.serious.{entry.effect}" for entry in drug.serious_effects}
+    grave |= {entry.effect: f"{drug.id}.boxed.{entry.effect}" for entry in drug.boxed_warnings}
+    common = {entry.effect: f"{drug.id}.common.{entry.effect}" for entry in drug.common_effects if entry.effect not in grave}
+    for effects, wanted, urgent in ((grave, URGENT, True), (common, MINOR, False)):
+        for effect in effects:
+            if effect in wanted:
+                for sign in signs_of(effect):
+                    slots = {**drug_slots(book, drug), "sign": sign, "Sign": capital(sign), "signs": listed(signs_of(effect), "or"),
+                             "effect": book.name("effects", effect), "urgency": URGENCY[urgent]}
+                    yield Case("sign", (drug.id,), slots, {"": (effects[effect],)})
+
+
+def _terms(book: FactBook) -> list[Case]:
+    """Sign → name, without a drug."""
+    found = []
+    for kind, table in (("effects", EFFECT_SIGNS | MINOR_SIGNS), ("conditions", CONDITION_SIGNS)):
+        for term, signs in table.items():
+            if term in getattr(book.kb, kind):
+                name = book.name(kind, term)
+                found += [Case("term", (), {"sign": sign, "Sign": capital(sign), "signs": listed(signs, "or"), "term": name, "Term": capital(name)}) for sign in signs]
+    return found

@@ -1,0 +1,159 @@
+"""A drug by itself: class, use, mechanism, names, harms, tests and alternatives; and its class as a whole."""
+from collections.abc import Iterator
+from random import Random
+
+from pharmgpt.corpus.cases import effects_of
+from pharmgpt.corpus.facts import FactBook, drug_slots, instead_slots
+from pharmgpt.corpus.frames import Case, Topic, Varied, by_name, step
+from pharmgpt.corpus.phrasing import capital, listed, plural
+from pharmgpt.knowledge.schema import Drug, Effect
+
+MOST_EFFECTS = 4
+
+PROFILE = {
+    "monograph": ("{Drug} is {a_class} for {uses}. It {mechanism}.", "{Drug}, {a_class}, {mechanism}.", "{Drug} is used in {uses}."),
+    "exam_note": ("Class of {drug}? {Drug} is {a_class}.", "How does {drug} work? It {mechanism}.", "{Drug} belongs to the {classes} and treats {uses}."),
+    "leaflet": ("Your medicine is {drug}, {a_class}. It is taken for {uses}.",),
+    "table_row": ("{drug} | {class} | {uses}",),
+    "dialogue": ("Student: What is {drug}? Pharmacist: {Drug} is {a_class}, used in {uses}.",),
+}
+CLASS = {
+    "class_overview": ("{Classes} in this handbook: {members}.", "{members} {are} all {classes}.", "The {classes} include {drug}."),
+    "table_row": ("{class} | {members}",),
+}
+MORE_CLASS = ("{Drug} counts as {a_class}.", "Being {a_class}, {drug} behaves as {classes} do.")
+
+HARMS = {
+    "hazard": {"monograph": ("{Drug} can cause {effect}.", "{Drug} adds to {effect}.", "{Drug} brings these hazards: {effects}."),
+               "exam_note": ("Hazards of {drug}: {effects}.", "{Drug} is among the drugs that add to {effect}."),
+               "table_row": ("{drug} | hazards | {effects}",), "interaction_bulletin": ("{Drug} with any other drug that causes {effect}: the harm adds up.",)},
+    "serious": {"label_section": ("Warnings for {drug}: {effects}.", "{Drug} may lead to {effect}."), "leaflet": ("Rarely, {drug} causes {effect}. Get help at once.",),
+                "exam_note": ("Serious harms of {drug}: {effects}.", "The serious side of {drug} is {effect}."), "table_row": ("{drug} | serious | {effects}",)},
+    "boxed": {"label_section": ("Boxed warning of {drug}: {effects}.", "The label of {drug} carries a boxed warning about {effect}."),
+              "exam_note": ("What does the box on {drug} say? {effects}.",), "table_row": ("{drug} | boxed warning | {effects}",)},
+    "common": {"leaflet": ("Common with {drug}: {effects}.", "Many people on {drug} get {effect}."), "table_row": ("{drug} | common | {effects}",),
+               "monograph": ("{Drug} often gives {effect}.",)},
+    "unboxed": {"label_section": ("{Drug} has no boxed warning.",)},
+}
+TESTS = {
+    "monograph": ("{Drug} calls for checks of {tests}.", "On {drug} one follows {test}."),
+    "label_section": ("Monitoring. {Drug}: {tests}.", "Patients on {drug} have {tests} checked."),
+    "case_note": ("{place}: on {drug}, so {tests} were ordered.", "{person} on {drug}. Due: {tests}."),
+    "dialogue": ("Nurse: What do we check on {drug}? Pharmacist: {tests}.", "Student: {Drug} today. Which tests? Consultant: {tests}."),
+    "leaflet": ("While you take {drug} we check your {tests}.",),
+    "exam_note": ("Tests that belong to {drug}: {tests}.", "{Drug} and its tests: {tests}."),
+    "table_row": ("{drug} | checks | {tests}",),
+}
+TEST_WHY = ("{Test} is for {effect}.", "With {test} one catches {effect} early.")
+# What a test can catch: a document names the reason only where drug and test share one.
+CATCHES: dict[str, frozenset[str]] = {test: frozenset(effects.split()) for test, effects in {
+    "egfr": "acute_kidney_injury lactic_acidosis accumulation lithium_toxicity digoxin_toxicity methotrexate_toxicity",
+    "potassium": "hyperkalaemia hypokalaemia", "sodium": "hyponatraemia lithium_toxicity", "inr": "bleeding", "bleeding_signs": "bleeding gi_bleeding",
+    "blood_pressure": "hypotension hypertension", "heart_rate": "bradycardia heart_block", "blood_glucose": "hypoglycaemia hyperglycaemia", "ketones": "ketoacidosis",
+    "liver_tests": "liver_injury", "blood_count": "myelosuppression bleeding", "drug_level": "lithium_toxicity digoxin_toxicity methotrexate_toxicity accumulation",
+    "ecg": "qt_prolongation heart_block", "tsh": "thyroid_dysfunction thyrotoxicosis", "creatine_kinase": "myopathy", "breathing": "respiratory_depression",
+    "mental_alertness": "sedation", "mood": "suicidality", "bone_density": "bone_loss", "lung_function": "lung_toxicity", "vitamin_b12": "b12_deficiency",
+    "uric_acid": "gout_attack", "skin": "severe_skin_reaction", "fluid_status": "dehydration", "weight": "weight_gain", "stool_frequency": "constipation",
+    "serotonin_signs": "serotonin_syndrome", "magnesium": "hypomagnesaemia", "pregnancy_test": "fetal_harm", "ammonia": "hyperammonaemia",
+}.items()}
+BRANDS = {
+    "monograph": ("{other} is a brand of {drug}.", "{Drug} is sold as {others}."),
+    "case_note": ("{person} brought {other}. That is {drug}.", "Chart says {other}, read {drug}. {Drug} is {a_class}."),
+    "table_row": ("{other} | {drug}", "{drug} | brands | {others}"),
+    "dialogue": ("Caller: I am on {other}. Pharmacist: That is {drug}, {a_class}.",),
+    "leaflet": ("{other} contains {drug}.",),
+}
+SPELLINGS = {
+    "case_note": ('The note says "{other}", meaning {drug}.', '"{other}" on the list was read as {drug}. {Drug} is {a_class}.'),
+    "dialogue": ("Caller: I take {other}. Pharmacist: You mean {drug}.",),
+    "exam_note": ("{other}: another way to write {drug}.", "Written {other}, read {drug}."),
+    "table_row": ("{other} | {drug}",),
+}
+PLAIN_NAMES = ("monograph", "table_row")
+PROBLEMS = {"renal": "because of weak kidneys", "pregnancy": "in pregnancy", "interaction": "because of an interaction", "contraindication": "because of a contraindication",
+            "any": "for any reason"}
+OTHERS = {
+    "monograph": ("When {drug} is out {problem}, {instead} can step in.", "{Drug} out {problem}: choose {instead}."),
+    "exam_note": ("Substitute for {drug} {problem}: {instead}.", "{Drug} cannot be given {problem}. Then {instead}."),
+    "dialogue": ("Doctor: No {drug} {problem}. What now? Pharmacist: {instead}.",),
+    "table_row": ("{drug} | out {problem} | {instead}",),
+    "case_note": ("{place}: {drug} stopped {problem}, {instead} chosen.",),
+}
+
+
+def topics(book: FactBook) -> dict[str, Topic]:
+    drugs = list(book.kb.drugs.values())
+    harms = {kind: (step(kind[0], frames),) for kind, frames in HARMS.items()}
+    names = {"brand": (step("b", BRANDS),), "spelling": (step("s", SPELLINGS),)}
+    return by_name(
+        Topic("profile", [[_profile(book, drug)] for drug in drugs], {"profile": (step("p", PROFILE),)}),
+        Topic("class", [[_class(book, drug, cls) for cls in drug.classes] for drug in drugs], {"class": (step("c", CLASS), step("m", MORE_CLASS, 0.4))}),
+        Topic("harm", [list(_harms(book, drug)) for drug in drugs], harms),
+        Topic("monitoring", [_tests(book, drug) for drug in drugs], {"tests": (step("t", TESTS), step("w", TEST_WHY, 0.4))}),
+        Topic("name", [list(_names(book, drug)) for drug in drugs], names, _misspelt, frozenset(("other",))),
+        Topic("alternative", [_others(book, drug) for drug in drugs], {"instead": (step("o", OTHERS),)}),
+    )
+
+
+def _profile(book: FactBook, drug: Drug) -> Case:
+    slots = {**drug_slots(book, drug), "uses": listed(book.names("conditions", drug.indications)), "mechanism": drug.mechanism}
+    return Case("profile", (drug.id,), slots, {"": (f"{drug.id}.class",), "uses": (f"{drug.id}.indication",), "mechanism": (f"{drug.id}.mechanism",)})
+
+
+def _class(book: FactBook, drug: Drug, cls: str) -> Case:
+    members = [other for other in book.kb.drugs.values() if cls in other.classes]
+    name = book.name("classes", cls)
+    kept = sorted((other.name for other in members), key=lambda other: other != drug.name)[:6]
+    slots = {**drug_slots(book, drug), "a_class": f"one of the {plural(name)}", "class": name, "classes": plural(name), "Classes": capital(plural(name)),
+             "members": listed(kept)}
+    if len(kept) > 1:
+        slots["are"] = "are"
+    return Case("class", tuple(other.id for other in members if other.name in kept), slots, {"": (f"{drug.id}.class",)})
+
+
+def _harms(book: FactBook, drug: Drug) -> Iterator[Case]:
+    lists: dict[str, tuple[Effect, ...]] = {"hazard": drug.hazards, "serious": drug.serious_effects, "boxed": drug.boxed_warnings, "common": drug.common_effects}
+    for kind, entries in lists.items():
+        for at, entry in enumerate(entries):
+            shown = (entries[at:] + entries[:at])[:MOST_EFFECTS]
+            slots = {**drug_slots(book, drug), "effect": book.name("effects", entry.effect), "effects": listed(book.names("effects", (each.effect for each in shown)))}
+            yield Case(kind, (drug.id,), slots, {"": (f"{drug.id}.{kind}.{entry.effect}",), "effects": tuple(f"{drug.id}.{kind}.{each.effect}" for each in shown)})
+    if not drug.boxed_warnings:
+        yield Case("unboxed", (drug.id,), drug_slots(book, drug))
+
+
+def _tests(book: FactBook, drug: Drug) -> list[Case]:
+    cases = []
+    for entry in drug.monitoring:
+        test = book.name("parameters", entry.parameter)
+        caught = [effect for effect in effects_of(drug) if effect in CATCHES.get(entry.parameter, ())]
+        slots = {**drug_slots(book, drug), "test": test, "Test": capital(test),
+                 "tests": listed(book.names("parameters", (each.parameter for each in drug.monitoring)))}
+        slots |= {"effect": book.name("effects", caught[0])} if caught else {}
+        cases.append(Case("tests", (drug.id,), slots, {"": (f"{drug.id}.monitoring.{entry.parameter}",),
+                                                       "tests": tuple(f"{drug.id}.monitoring.{each.parameter}" for each in drug.monitoring)}))
+    return cases
+
+
+def _names(book: FactBook, drug: Drug) -> Iterator[Case]:
+    slots, facts = drug_slots(book, drug), {"": (f"{drug.id}.name",)}
+    for brand in drug.brands:
+        yield Case("brand", (drug.id,), {**slots, "others": listed(drug.brands)}, facts, brand)
+    for spelling in (each for each in drug.spellings if each != drug.name):
+        yield Case("spelling", (drug.id,), slots, facts, spelling)
+    yield Case("spelling", (drug.id,), slots)
+
+
+def _misspelt(case: Case, rng: Random) -> Varied:
+    return Varied({"other": case.data or slip(case.slots["drug"], rng)})
+
+
+def slip(name: str, rng: Random) -> str:
+    """A typing slip inside the name: two letters swapped, one lost or one doubled."""
+    at = 2 + int(rng.random() * (len(name) - 4))
+    return rng.choice((name[:at] + name[at + 1] + name[at] + name[at + 2:], name[:at] + name[at + 1:], name[:at] + name[at] + name[at:]))
+
+
+def _others(book: FactBook, drug: Drug) -> list[Case]:
+    return [Case("instead", (drug.id, *entry.drugs[:2]), {**drug_slots(book, drug), **instead_slots(book, entry.drugs), "problem": PROBLEMS[entry.problem]},
+                 {"": (f"{drug.id}.alternative.{entry.problem}",)}) for entry in drug.alternatives if entry.drugs]
