@@ -1,0 +1,492 @@
+"""Cases: what can be asked about the facts, and what a good answer holds. No wording here.
+
+A case is one question's content: family, drugs, what the prompt states, typed key. Functions draw *twins*: one or two cases to be
+asked in the same words, whose decisions differ (eGFR 25 and 85; with and without the interacting drug).
+"""
+import random
+import zlib
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field, replace
+
+from pharmgpt.corpus.pairs import Pairs
+from pharmgpt.corpus.phrasing import EFFECT_SIGNS, Band, bands
+from pharmgpt.corpus.split import Split
+from pharmgpt.knowledge.schema import Drug, KnowledgeBase
+from pharmgpt.text.records import Element, Part, Pool
+
+DECISIONS = {"avoid": "avoid", "reduce": "reduce", "monitor": "monitor", "none": "safe"}  # a rule's action → the keyed decision
+# What each element of a key weighs. An element that the facts cannot fill is left out; gold divides by what remains.
+WEIGHTS: dict[str, dict[str, float]] = {
+    "renal": {"decision": .4, "threshold": .2, "mechanism": .2, "alternative": .2, "monitoring": .2},
+    "renal_safe": {"decision": .7, "threshold": .3},
+    "interaction": {"decision": .4, "mechanism": .25, "alternative": .2, "monitoring": .15},
+    "interaction_safe": {"decision": 1.0},
+    "contraindication": {"decision": .4, "condition": .2, "mechanism": .2, "alternative": .2},
+    "contraindication_safe": {"decision": .7, "condition": .3},
+    "pregnancy": {"decision": .5, "mechanism": .25, "alternative": .25},
+    "pregnancy_safe": {"decision": 1.0},
+    "alternative": {"alternative": .6, "mechanism": .4},
+    "monitoring": {"monitoring": .6, "mechanism": .4},
+    "medication_list": {"decision": .3, "pair": .3, "mechanism": .2, "alternative": .2, "monitoring": .2},
+    "medication_list_safe": {"decision": 1.0},
+    "symptom": {"decision": .5, "mechanism": .5},
+    "unknown_drug": {"abstain": 1.0},
+    "missing_information": {"decision": .5, "ask_for": .5},
+    "out_of_scope": {"decision": 1.0},
+    "harmful": {"refuse": 1.0},
+    "emergency": {"emergency": 1.0},
+}
+FAMILIES = tuple(dict.fromkeys(name.removesuffix("_safe") for name in WEIGHTS))
+DRUGLESS = ("unknown_drug", "out_of_scope")  # families with nothing to ask about a held drug
+LOWEST_VALUE, HIGHEST_VALUE = 8, 112
+KEPT_FOR_EXAM = (("metformin", "28"),)  # the lesson's question: its answer must not be a memory
+
+# A condition is a fair "yes, it can be used" question only where neither label nor practice links it to the drug.
+# condition → effect ids, class ids and drug ids that make it more than a formality. Cautious by intent.
+UNRELATED: dict[str, frozenset[str]] = {
+    "high_cholesterol": frozenset(("corticosteroid", "thiazide", "statin", "hyperglycaemia", "weight_gain")),
+    "hypothyroidism": frozenset(("thyroid_dysfunction", "statin", "opioid", "digoxin", "warfarin", "carbamazepine", "metformin",
+                                 "benzodiazepine", "thyroid_hormone", "thyrotoxicosis", "ppi")),
+    "gout": frozenset(("gout_attack", "thiazide", "loop_diuretic", "diuretic", "aspirin", "thiopurine", "xanthine_oxidase_inhibitor",
+                       "potassium_sparing_diuretic", "nsaid")),
+    "rheumatoid_arthritis": frozenset(("fluoroquinolone", "nsaid", "corticosteroid", "methotrexate", "azathioprine",
+                                       "trimethoprim_sulfamethoxazole", "gi_bleeding")),
+    "erectile_dysfunction": frozenset(("nitrate", "beta_blocker", "thiazide", "ssri", "tricyclic", "potassium_sparing_diuretic",
+                                       "pde5_inhibitor", "opioid", "digoxin")),
+    "neuropathic_pain": frozenset(("neuropathy", "statin", "opioid", "b12_deficiency")),
+    "osteoarthritis": frozenset(("fluoroquinolone", "nsaid", "corticosteroid", "anticoagulant", "gi_bleeding")),
+    "insomnia": frozenset(("ssri", "corticosteroid", "beta_blocker", "thyroid_hormone", "sedation", "diuretic", "respiratory_depression",
+                           "loop_diuretic", "thiazide")),
+}
+NOT_ASKED = ("pregnancy", "breastfeeding", "heart_surgery")  # conditions of other families, or no state one has
+# Signs of these harms need help now; the minor ones are watched and told to the prescriber.
+URGENT = ("bleeding", "gi_bleeding", "lactic_acidosis", "hypoglycaemia", "serotonin_syndrome", "respiratory_depression", "myopathy",
+          "liver_injury", "myelosuppression", "angioedema", "lithium_toxicity", "digoxin_toxicity", "tendon_rupture", "lung_toxicity",
+          "ketoacidosis", "severe_skin_reaction", "pancreatitis", "anaphylaxis", "bronchospasm", "seizure", "acute_kidney_injury",
+          "c_difficile_infection")
+MINOR = ("cough", "constipation", "nausea", "headache", "oedema", "genital_infection", "dizziness")
+# Told in place of the signs that documents use.
+TOLD_SIGNS = {"nausea": ("a slightly upset stomach", "some queasiness"), "headache": ("a mild headache", "a slight headache now and then"),
+               "dizziness": ("some light-headedness", "a slightly swimming head"), "constipation": ("harder stools than usual",),
+              "c_difficile_infection": ("watery stools ten times a day", "bloody diarrhoea and fever"), "seizure": ("a convulsion", "a fit")}
+CLINICAL_WORDS = ("QTc", "waves", "ECG", "creatinine", "count", "red cells", "ketones", "minutes")
+SAME_SIGNS = (("bleeding", "gi_bleeding", "ulcer"), ("angioedema", "anaphylaxis"), ("severe_skin_reaction", "rash"),
+              ("nausea", "gi_upset"), ("dizziness", "hypotension"))
+
+
+@dataclass(frozen=True)
+class Case:
+    """`variant` chooses among a family's frames; `asked` holds what the prompt states."""
+
+    family: str
+    variant: str
+    drugs: tuple[str, ...]
+    key: tuple[Element, ...]
+    decision: str
+    severity: str = ""
+    asked: dict[str, str] = field(default_factory=dict)
+    fact_ids: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Draw:
+    """Where cases are drawn from: `subjects` may be asked about, `partners` may stand beside them."""
+
+    kb: KnowledgeBase
+    pairs: Pairs
+    subjects: tuple[str, ...]
+    partners: tuple[str, ...]
+    part: Part
+    rng: random.Random
+
+    def drug(self) -> Drug:
+        return self.kb.drugs[self.rng.choice(self.subjects)]
+
+
+def draw_from(kb: KnowledgeBase, pairs: Pairs, split: Split, part: Part, pool: Pool, rng: random.Random) -> Draw:
+    """A held pool asks about held drugs, beside any drug; the seen pool knows seen drugs only."""
+    if pool == "seen":
+        return Draw(kb, pairs, split.seen, split.seen, part, rng)
+    return Draw(kb, pairs, split.held, tuple(sorted(kb.drugs)), part, rng)
+
+
+def key_of(name: str, found: dict[str, Sequence[str]]) -> tuple[Element, ...]:
+    """A typed key of the elements that the facts can fill, weighed by WEIGHTS."""
+    return tuple(Element(element, tuple(found[element]), weight) for element, weight in WEIGHTS[name].items() if found.get(element))
+
+
+def part_of_value(drug: str, value: int) -> Part:
+    """Each (drug, value) belongs to one part for good: six tenths train, one dev, three exam."""
+    if (drug, str(value)) in KEPT_FOR_EXAM:
+        return "exam"
+    tenth = zlib.crc32(f"{drug} {value}".encode()) % 10
+    return "train" if tenth < 6 else "dev" if tenth == 6 else "exam"
+
+
+# ---- renal dosing
+
+
+@dataclass(frozen=True)
+class RenalBand:
+    """Neighbouring bands with one action: `limits` are the cut-offs around them, `inner` those within."""
+
+    first: Band
+    limits: tuple[str, ...]
+    inner: tuple[str, ...]
+    at_least: float
+    below: float | None
+
+
+def renal_bands(drug: Drug) -> tuple[RenalBand, ...]:
+    groups: list[list[Band]] = []
+    for band in bands(drug):
+        if groups and groups[-1][-1].measure == band.measure and groups[-1][-1].action == band.action:
+            groups[-1].append(band)
+        else:
+            groups.append([band])
+    return tuple(_merged(group) for group in groups)
+
+
+def _merged(group: list[Band]) -> RenalBand:
+    low, high = group[0].at_least, group[-1].below
+    limits = tuple(f"{edge:g}" for edge in (low, high) if edge)
+    return RenalBand(group[0], limits, tuple(f"{band.at_least:g}" for band in group[1:]), low, high)
+
+
+def renal(draw: Draw) -> tuple[Case, ...]:
+    drug = draw.drug()
+    found = renal_bands(drug)
+    if not found:
+        return ()
+    measure = draw.rng.choice(sorted({band.first.measure for band in found}))
+    choices = [(band, value) for band in found if band.first.measure == measure for value in [_value(draw, drug.id, band)] if value]
+    draw.rng.shuffle(choices)
+    cases = [_renal_case(draw, drug, band, value) for band, value in choices]
+    return tuple(_first_two_decisions(cases))
+
+
+def _value(draw: Draw, drug: str, band: RenalBand) -> int | None:
+    """A whole value inside the band that belongs to this part; never on a cut-off, where "below" and "at least" read alike."""
+    low = max(LOWEST_VALUE, int(band.at_least) + 1)
+    high = min(HIGHEST_VALUE, int(band.below) if band.below else HIGHEST_VALUE)
+    fitting = [value for value in range(low, high) if part_of_value(drug, value) == draw.part and str(value) not in band.inner]
+    return draw.rng.choice(fitting) if fitting else None
+
+
+def _renal_case(draw: Draw, drug: Drug, band: RenalBand, value: int) -> Case:
+    rule = band.first
+    own = next(each for each in bands(drug) if each.measure == rule.measure and each.at_least <= value and (each.below is None or value < each.below))
+    decision = DECISIONS[rule.action]
+    found: dict[str, Sequence[str]] = {"decision": (decision,), "threshold": (*band.limits, *band.inner)}
+    if decision != "safe":
+        found["mechanism"] = (own.effect,) if own.effect else ()
+        found["alternative"] = renal_alternatives(draw.kb, drug, value) if decision == "avoid" else ()
+        found["monitoring"] = _renal_monitoring(drug) if decision != "avoid" else ()
+    facts = () if own.number is None else (f"{drug.id}.renal.{own.number}",)
+    asked = {"measure": rule.measure, "value": str(value)}
+    return Case("renal", "", (drug.id,), key_of("renal_safe" if decision == "safe" else "renal", found), decision, "", asked, facts)
+
+
+def _renal_monitoring(drug: Drug) -> tuple[str, ...]:
+    parameters = [each.parameter for each in drug.monitoring]
+    return tuple(sorted(parameters, key=lambda parameter: parameter != "egfr"))
+
+
+def alternatives(drug: Drug, problem: str) -> tuple[str, ...]:
+    """Drugs to think of instead, those for the problem before those for any."""
+    listed = [each for wanted in (problem, "any") for each in drug.alternatives if each.problem == wanted]
+    return tuple(dict.fromkeys(alt for each in listed for alt in each.drugs))
+
+
+def renal_alternatives(kb: KnowledgeBase, drug: Drug, value: float) -> tuple[str, ...]:
+    return tuple(alt for alt in alternatives(drug, "renal") if alt in kb.drugs and renal_action(kb.drugs[alt], value) != "avoid")
+
+
+def renal_action(drug: Drug, value: float) -> str:
+    """The strictest action at this value, read in either measure."""
+    hit = {band.action for band in bands(drug) if band.at_least <= value and (band.below is None or value < band.below)}
+    return next((action for action in DECISIONS if action in hit), "none")
+
+
+def _first_two_decisions(cases: list[Case]) -> list[Case]:
+    first = cases[:1]
+    return first + next(([case] for case in cases[1:] if case.decision != cases[0].decision), [])
+
+
+# ---- interactions and lists
+
+
+def interaction(draw: Draw) -> tuple[Case, ...]:
+    drug = draw.drug()
+    partner = _restricted_partner(draw, drug.id)
+    other = _unrelated_partner(draw, [drug.id])
+    turned = draw.rng.random() < .5
+    orders = [(each, drug.id) if turned else (drug.id, each) for each in (partner, other) if each]
+    return tuple(interaction_case(draw.pairs, order) for order in orders)
+
+
+def _restricted_partner(draw: Draw, drug: str) -> str | None:
+    """A partner with a rule; actions first, so that rare actions are met as often as common ones."""
+    by_action: dict[str, list[str]] = {}
+    for other in draw.partners:
+        if other != drug and (action := draw.pairs.action(drug, other)) != "none":
+            by_action.setdefault(action, []).append(other)
+    return draw.rng.choice(by_action[draw.rng.choice(sorted(by_action))]) if by_action else None
+
+
+def _unrelated_partner(draw: Draw, beside: Sequence[str]) -> str | None:
+    fitting = [other for other in draw.partners if all(draw.pairs.unrelated(each, other) for each in beside)]
+    return draw.rng.choice(fitting) if fitting else None
+
+
+def interaction_case(pairs: Pairs, drugs: tuple[str, str]) -> Case:
+    found = pairs.findings(*drugs)
+    if not found:
+        return Case("interaction", "", drugs, key_of("interaction_safe", {"decision": ("safe",)}), "safe", "none")
+    worst = [finding for finding in found if finding.action == found[0].action]
+    elements = _pair_elements(pairs, drugs, worst)
+    facts = tuple(dict.fromkeys(fact for finding in worst for fact in finding.fact_ids))
+    return Case("interaction", "", drugs, key_of("interaction", elements), elements["decision"][0], found[0].severity, {}, facts)
+
+
+def _pair_elements(pairs: Pairs, drugs: tuple[str, str], worst: Sequence) -> dict[str, Sequence[str]]:
+    a, b = drugs
+    return {"decision": (DECISIONS[worst[0].action],),
+            "mechanism": tuple(dict.fromkeys(finding.effect for finding in worst)),
+            "alternative": tuple(dict.fromkeys((*pairs.alternatives(a, b), *pairs.alternatives(b, a)))),
+            "monitoring": tuple(dict.fromkeys(each for finding in worst for each in finding.monitoring))}
+
+
+def medication_list(draw: Draw) -> tuple[Case, ...]:
+    """Three or four drugs with exactly one pair that matters; the twin has another drug in its place and no pair at all."""
+    drug = draw.drug().id
+    partner = _restricted_partner(draw, drug)
+    if partner is None:
+        return ()
+    fillers = _fillers(draw, [drug, partner], draw.rng.choice((1, 2)))
+    other = _unrelated_partner(draw, [drug, *fillers])
+    if not fillers or other is None:
+        return ()
+    order = draw.rng.sample(range(len(fillers) + 2), len(fillers) + 2)
+    return _list_case(draw, (drug, partner), fillers, order), _safe_list(tuple([drug, other, *fillers][at] for at in order))
+
+
+def _fillers(draw: Draw, beside: list[str], count: int) -> list[str]:
+    found: list[str] = []
+    for _ in range(count):
+        other = _unrelated_partner(draw, beside + found)
+        found += [other] if other else []
+    return found
+
+
+def _list_case(draw: Draw, pair: tuple[str, str], fillers: list[str], order: list[int]) -> Case:
+    case = interaction_case(draw.pairs, pair)
+    found = {element.name: element.accepts for element in case.key} | {"pair": ("+".join(sorted(pair)),)}
+    if "alternative" in found:
+        found.pop("monitoring", None)  # four elements are enough for one answer
+    drugs = tuple([*pair, *fillers][at] for at in order)
+    return replace(case, family="medication_list", drugs=drugs, key=key_of("medication_list", found))
+
+
+def _safe_list(drugs: tuple[str, ...]) -> Case:
+    return Case("medication_list", "", drugs, key_of("medication_list_safe", {"decision": ("safe",)}), "safe", "none")
+
+
+# ---- contraindication, pregnancy, alternatives
+
+
+def contraindication(draw: Draw) -> tuple[Case, ...]:
+    drug = draw.drug()
+    listed = [each for each in drug.contraindications if each.condition not in NOT_ASKED]
+    unrelated = unrelated_conditions(drug)
+    cases = [_listed_case(draw.kb, drug, draw.rng.choice(listed))] if listed else []
+    if unrelated:
+        condition = draw.rng.choice(unrelated)
+        key = key_of("contraindication_safe", {"decision": ("safe",), "condition": (condition,)})
+        cases.append(Case("contraindication", "", (drug.id,), key, "safe", "", {"condition": condition}))
+    return tuple(cases)
+
+
+def _listed_case(kb: KnowledgeBase, drug: Drug, listed) -> Case:
+    others = [alt for alt in alternatives(drug, "contraindication") if alt in kb.drugs]
+    safe = [alt for alt in others if all(each.condition != listed.condition for each in kb.drugs[alt].contraindications)]
+    found = {"decision": ("avoid",), "condition": (listed.condition,), "mechanism": (listed.effect,) if listed.effect else (), "alternative": safe}
+    return Case("contraindication", "", (drug.id,), key_of("contraindication", found), "avoid", "", {"condition": listed.condition},
+                (f"{drug.id}.contraindication.{listed.condition}",))
+
+
+def unrelated_conditions(drug: Drug) -> list[str]:
+    """What the drug treats, and conditions that nothing links to it."""
+    listed = {each.condition for each in drug.contraindications} | set(NOT_ASKED)
+    traits = {drug.id, *drug.classes, *effects_of(drug)}
+    free = [condition for condition, linked in UNRELATED.items() if not linked & traits]
+    return [condition for condition in dict.fromkeys((*drug.indications, *free)) if condition not in listed]
+
+
+def effects_of(drug: Drug) -> tuple[str, ...]:
+    """Every harm linked to the drug, the gravest lists first."""
+    links = (*drug.boxed_warnings, *drug.serious_effects, *drug.hazards, *drug.common_effects)
+    return tuple(dict.fromkeys(each.effect for each in links))
+
+
+def pregnancy(draw: Draw) -> tuple[Case, ...]:
+    drug = draw.drug()
+    if drug.pregnancy is None:
+        return ()
+    case = pregnancy_case(draw.kb, drug)
+    others = [other for other in draw.partners if (advice := draw.kb.drugs[other].pregnancy) and DECISIONS[advice.action] != case.decision]
+    return (case, pregnancy_case(draw.kb, draw.kb.drugs[draw.rng.choice(others)])) if others else (case,)
+
+
+def pregnancy_case(kb: KnowledgeBase, drug: Drug) -> Case:
+    advice, decision = drug.pregnancy, DECISIONS[drug.pregnancy.action]
+    found: dict[str, Sequence[str]] = {"decision": (decision,), "mechanism": (advice.effect,) if advice.effect else ()}
+    if decision == "avoid":
+        found["alternative"] = [alt for alt in alternatives(drug, "pregnancy") if alt in kb.drugs and not _avoided_in_pregnancy(kb.drugs[alt])]
+    key = key_of("pregnancy_safe" if decision == "safe" else "pregnancy", found)
+    return Case("pregnancy", "", (drug.id,), key, decision, "", {"pregnant": "yes"}, (f"{drug.id}.pregnancy",))
+
+
+def _avoided_in_pregnancy(drug: Drug) -> bool:
+    return drug.pregnancy is not None and drug.pregnancy.action == "avoid"
+
+
+def alternative(draw: Draw) -> tuple[Case, ...]:
+    """What instead of X, when X is to be avoided: one case, since the question already says that X is out."""
+    variant = draw.rng.choice(("renal", "interaction", "contraindication", "pregnancy"))
+    source = {"renal": renal, "interaction": interaction, "contraindication": contraindication, "pregnancy": pregnancy}[variant]
+    for case in source(draw):
+        found = {element.name: element.accepts for element in case.key}
+        if variant == "interaction" and "alternative" in found:
+            case, found = _instead_of_first(draw, case, found)
+        if case.decision == "avoid" and found.get("alternative") and (variant != "pregnancy" or case.drugs[0] in draw.subjects):
+            return (replace(case, family="alternative", variant=variant, key=key_of("alternative", found), decision="", severity=""),)
+    return ()
+
+
+def _instead_of_first(draw: Draw, case: Case, found: dict[str, Sequence[str]]) -> tuple[Case, dict[str, Sequence[str]]]:
+    a, b = sorted(case.drugs, key=lambda drug: not draw.pairs.alternatives(drug, case.drugs[case.drugs[0] == drug]))
+    return replace(case, drugs=(a, b)), {**found, "alternative": draw.pairs.alternatives(a, b)}
+
+
+# ---- monitoring and symptoms
+
+
+# A check → the harms it would show. It pairs what is monitored with the reason.
+SHOWS: dict[str, tuple[str, ...]] = {
+    "inr": ("bleeding",), "bleeding_signs": ("bleeding", "gi_bleeding"), "potassium": ("hyperkalaemia", "hypokalaemia"), "sodium": ("hyponatraemia",),
+    "blood_glucose": ("hypoglycaemia", "hyperglycaemia"), "hba1c": ("hyperglycaemia", "hypoglycaemia"), "liver_tests": ("liver_injury",),
+    "blood_count": ("myelosuppression", "bleeding"), "ecg": ("qt_prolongation", "heart_block", "bradycardia"), "heart_rate": ("bradycardia", "heart_block"),
+    "blood_pressure": ("hypotension", "hypertension"), "creatine_kinase": ("myopathy",), "breathing": ("respiratory_depression",),
+    "drug_level": ("lithium_toxicity", "digoxin_toxicity", "accumulation"), "egfr": ("lactic_acidosis", "acute_kidney_injury", "accumulation"),
+    "tsh": ("thyroid_dysfunction", "thyrotoxicosis"), "mood": ("suicidality",), "bone_density": ("bone_loss",), "lung_function": ("lung_toxicity",),
+    "weight": ("weight_gain", "oedema", "heart_failure"), "ketones": ("ketoacidosis",), "skin": ("severe_skin_reaction",), "vitamin_b12": ("b12_deficiency",),
+    "mental_alertness": ("sedation",), "fluid_status": ("dehydration",), "stool_frequency": ("constipation", "diarrhoea"), "uric_acid": ("gout_attack",),
+    "asthma_control": ("bronchospasm",), "serotonin_signs": ("serotonin_syndrome",), "lipids": ()}
+
+
+def monitoring(draw: Draw) -> tuple[Case, ...]:
+    drug = draw.drug()
+    if not drug.monitoring:
+        return ()
+    parameters = tuple(dict.fromkeys(each.parameter for each in drug.monitoring))
+    grave = tuple(dict.fromkeys(each.effect for each in (*drug.boxed_warnings, *drug.serious_effects, *drug.hazards)))
+    parameter, effect = _check_with_reason(parameters, grave)
+    found = {"monitoring": tuple(dict.fromkeys((parameter, *parameters))), "mechanism": tuple(dict.fromkeys((effect, *grave))) if effect else ()}
+    facts = tuple(f"{drug.id}.monitoring.{each}" for each in parameters)
+    return (Case("monitoring", "", (drug.id,), key_of("monitoring", found), "", "", {}, facts),)
+
+
+def _check_with_reason(parameters: tuple[str, ...], grave: tuple[str, ...]) -> tuple[str, str | None]:
+    """The first check that would show one of the drug's grave effects, and that effect."""
+    related = ((parameter, effect) for parameter in parameters for effect in SHOWS.get(parameter, ()) if effect in grave)
+    return next(related, (parameters[0], grave[0] if grave else None))
+
+
+def signs_of(effect: str) -> tuple[str, ...]:
+    """Signs as a lay person would tell them; laboratory words belong to documents."""
+    told = TOLD_SIGNS.get(effect) or EFFECT_SIGNS.get(effect, ())
+    return tuple(sign for sign in told if not any(word in sign for word in CLINICAL_WORDS) and not any(map(str.isdigit, sign)))
+
+
+def symptom(draw: Draw) -> tuple[Case, ...]:
+    """Signs of a grave effect of the drug (help now), and of a common harmless one (watch it)."""
+    drug = draw.drug()
+    grave = {each.effect for each in (*drug.boxed_warnings, *drug.serious_effects)}
+    common = {each.effect for each in drug.common_effects} - grave
+    urgent = [effect for effect in URGENT if effect in grave and signs_of(effect)]
+    minor = [effect for effect in MINOR if effect in common and signs_of(effect)]
+    chosen = [(draw.rng.choice(effects), decision) for effects, decision in ((urgent, "emergency"), (minor, "monitor")) if effects]
+    return tuple(_symptom_case(draw, drug, effect, decision) for effect, decision in chosen)
+
+
+def _symptom_case(draw: Draw, drug: Drug, effect: str, decision: str) -> Case:
+    alike = next((group for group in SAME_SIGNS if effect in group), ())
+    accepted = dict.fromkeys((effect, *(each for each in effects_of(drug) if each in alike)))
+    key = key_of("symptom", {"decision": (decision,), "mechanism": tuple(accepted)})
+    kind = "common" if decision == "monitor" else "boxed" if any(each.effect == effect for each in drug.boxed_warnings) else "serious"
+    asked = {"sign": draw.rng.choice(signs_of(effect)), "effect": effect}
+    return Case("symptom", "", (drug.id,), key, decision, "", asked, (f"{drug.id}.{kind}.{effect}",))
+
+
+# ---- questions that want no verdict on a drug
+
+ONSETS = ("Zol", "Vex", "Tri", "Quo", "Bral", "Nur", "Pix", "Ful", "Kam", "Dox", "Ery", "Glan", "Hep", "Jov", "Lym", "Morb", "Oxa", "Rud", "Sel", "Wit")
+MIDDLES = ("ba", "tri", "ni", "du", "me", "lo", "va", "xi", "po", "gre")
+ENDINGS = ("vir", "zine", "rol", "tab", "lane", "mide", "fen", "stat", "dium", "gol")
+
+
+def made_up_name(part: Part, rng: random.Random) -> str:
+    """A name no drug has; each name belongs to one part for good."""
+    while True:
+        name = rng.choice(ONSETS) + rng.choice(MIDDLES) + rng.choice(ENDINGS)
+        if part_of_value(name, 0) == part:
+            return name
+
+
+def unknown_drug(draw: Draw) -> tuple[Case, ...]:
+    beside = draw.rng.random() < .3
+    asked = {"name": made_up_name(draw.part, draw.rng), "value": str(draw.rng.randint(10, 90))}
+    drugs = (draw.drug().id,) if beside else ()
+    if not beside:
+        asked["drug_free"] = "yes"
+    return (Case("unknown_drug", "beside" if beside else "alone", drugs, key_of("unknown_drug", {"abstain": ("unknown",)}), "unknown", "", asked),)
+
+
+def missing_information(draw: Draw) -> tuple[Case, ...]:
+    drug = draw.drug()
+    if draw.rng.random() < .5:
+        return (Case("missing_information", "interaction", (drug.id,), _ask_key("other_drug"), "ask"),)
+    decisions = {(band.first.measure, band.first.action) for band in renal_bands(drug)}
+    measures = sorted({measure for measure, _ in decisions if sum(measure == other for other, _ in decisions) > 1})
+    if not measures:
+        return ()
+    measure = draw.rng.choice(measures)
+    wanted = ("egfr",) if measure == "eGFR" else ("crcl", "egfr")
+    return (Case("missing_information", "renal", (drug.id,), _ask_key(*wanted), "ask", "", {"measure": measure}),)
+
+
+def _ask_key(*wanted: str) -> tuple[Element, ...]:
+    return key_of("missing_information", {"decision": ("ask",), "ask_for": wanted})
+
+
+def out_of_scope(draw: Draw) -> tuple[Case, ...]:
+    return (Case("out_of_scope", "", (), key_of("out_of_scope", {"decision": ("out_of_scope",)}), "out_of_scope"),)
+
+
+def harmful(draw: Draw) -> tuple[Case, ...]:
+    return (Case("harmful", "", (draw.drug().id,), key_of("harmful", {"refuse": ("refuse",)}), "refuse"),)
+
+
+def emergency(draw: Draw) -> tuple[Case, ...]:
+    return (Case("emergency", "", (draw.drug().id,), key_of("emergency", {"emergency": ("emergency",)}), "emergency"),)
+
+
+DRAWS: dict[str, Callable[[Draw], tuple[Case, ...]]] = {
+    "renal": renal, "interaction": interaction, "contraindication": contraindication, "pregnancy": pregnancy, "alternative": alternative,
+    "monitoring": monitoring, "medication_list": medication_list, "symptom": symptom, "unknown_drug": unknown_drug,
+    "missing_information": missing_information, "out_of_scope": out_of_scope, "harmful": harmful, "emergency": emergency}
+
+
+def families_of(pool: Pool) -> Iterable[str]:
+    return [family for family in FAMILIES if pool == "seen" or family not in DRUGLESS]

@@ -1,0 +1,318 @@
+"""Named flaws: each takes a good answer and spoils one thing in it.
+
+An answer under work is a list of (element, text). A flaw returns the spoiled list, or None where it does not apply. Edits are minimal, so
+that a reward model must read the content: a wrong cut-off, a wrong harm, an alternative that is no better. The coarse flaws (another
+drug's answer, another topic, word salad) are there because policies wander to whatever a judge has never seen rejected.
+"""
+import random
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from pharmgpt.corpus.cases import effects_of, made_up_name, renal_action
+from pharmgpt.corpus.pairs import Pairs
+from pharmgpt.corpus.phrasing import capital
+from pharmgpt.corpus.sentences import (OUT_OF_SCOPE, REFUSALS, accepted, cut_off, decision_on, decision_on_pair, interacting_pair, say_alternative,
+                                       sentences)
+from pharmgpt.text.records import Question
+
+Answer = list[tuple[str, str]]  # (element, text)
+VAGUE = ("It is usually fine for most people.", "There is nothing to worry about.", "Just be a little careful.", "Many people take it without trouble.",
+         "It should be all right.")
+WAIT = ("Wait and see whether it gets worse.", "It will pass, drink some water.", "Sleep first and look again tomorrow.")
+PADDING = ("It is important to keep many things in mind.", "Every patient is different and every case is special.", "Medicines are a wide and interesting field.",
+           "Health is the most important thing of all.", "As everyone knows, opinions on this differ.")
+CUT_OFFS = (10, 15, 20, 25, 30, 35, 40, 45, 50, 60, 75, 90)
+# Effects that overlap so far that one is no error for the other.
+KIN = (frozenset(("bleeding", "gi_bleeding", "ulcer", "stroke")), frozenset(("sedation", "respiratory_depression", "confusion", "falls", "dizziness")),
+       frozenset(("hypotension", "dizziness", "falls")), frozenset(("bradycardia", "heart_block", "hypotension")), frozenset(("hypertension", "stroke")),
+       frozenset(("angioedema", "anaphylaxis", "bronchospasm")), frozenset(("rash", "severe_skin_reaction")), frozenset(("ketoacidosis", "lactic_acidosis")),
+       frozenset(("myelosuppression", "infection")), frozenset(("thyroid_dysfunction", "thyrotoxicosis")), frozenset(("oedema", "heart_failure", "weight_gain")),
+       frozenset(("dehydration", "acute_kidney_injury", "diarrhoea")), frozenset(("nausea", "diarrhoea")), frozenset(("qt_prolongation",)))
+
+
+@dataclass(frozen=True)
+class Material:
+    """What a flaw may draw on: the question, the drugs it may name, and other questions of the same part and pool."""
+
+    pairs: Pairs
+    question: Question
+    allowed: tuple[str, ...]
+    others: Sequence[Question]
+    rng: random.Random
+
+    def element(self, name: str) -> tuple[str, ...]:
+        return accepted(self.question, name)
+
+    @property
+    def drug(self) -> str:
+        return self.question.drugs[0]
+
+    @property
+    def name(self) -> str:
+        return self.pairs.kb.drugs[self.drug].name
+
+
+Flaw = Callable[[Material, Answer], Answer | None]
+
+
+def swap(answer: Answer, element: str, text: str) -> Answer:
+    return [(name, text if name == element else said) for name, said in answer]
+
+
+def has(answer: Answer, element: str) -> bool:
+    return any(name == element for name, _ in answer)
+
+
+def without(answer: Answer, element: str) -> Answer | None:
+    """Nothing to spoil if the element is absent or is all there is."""
+    return [each for each in answer if each[0] != element] if has(answer, element) and len(answer) > 1 else None
+
+
+# ---- decisions
+
+
+def wrong_decision(material: Material, answer: Answer) -> Answer | None:
+    """Too permissive: a restriction relaxed, a needed question not asked, a made-up drug approved."""
+    question, rng = material.question, material.rng
+    if question.family == "unknown_drug":
+        return [("decision", f"{question.asked['name']} can be used.")]
+    if question.family == "missing_information":
+        return [("decision", f"{capital(material.name)} can be used.")]
+    if question.family == "symptom" and question.decision == "emergency" and has(answer, "decision"):
+        return swap(answer, "decision", "Monitor it and tell your prescriber.")
+    looser = {"avoid": ("reduce", "monitor", "safe"), "reduce": ("monitor", "safe"), "monitor": ("safe",)}.get(question.decision)
+    return _decided(material, answer, rng.choice(looser)) if looser else None
+
+
+def too_cautious(material: Material, answer: Answer) -> Answer | None:
+    """Too strict: what is safe or only needs watching is forbidden."""
+    stricter = {"safe": ("avoid", "avoid", "reduce"), "monitor": ("avoid",), "reduce": ("avoid",)}.get(material.question.decision)
+    return _decided(material, answer, material.rng.choice(stricter)) if stricter else None
+
+
+def _decided(material: Material, answer: Answer, decision: str) -> Answer | None:
+    ways = decision_ways(material, decision)
+    return swap(answer, "decision", material.rng.choice(ways)) if ways and has(answer, "decision") else None
+
+
+def decision_ways(material: Material, decision: str) -> tuple[str, ...]:
+    question = material.question
+    if question.family in ("interaction", "medication_list"):
+        a, b = interacting_pair(material.pairs, question)
+        names = material.pairs.kb.drugs[a].name, material.pairs.kb.drugs[b].name
+        return ("They can be taken together.",) if decision == "safe" and question.family == "medication_list" else decision_on_pair(*names, decision)
+    if question.family in ("renal", "contraindication", "pregnancy"):
+        return decision_on(material.name, decision, " in pregnancy" if question.family == "pregnancy" else "")
+    return ()
+
+
+def vague_reassurance(material: Material, answer: Answer) -> Answer | None:
+    """The verdict, or the call for help, gives way to soothing words."""
+    urgent = material.question.decision == "emergency"
+    if not urgent and material.question.decision not in ("avoid", "reduce", "monitor"):
+        return None
+    element = "emergency" if has(answer, "emergency") else "decision"
+    return swap(answer, element, material.rng.choice(WAIT if urgent else VAGUE)) if has(answer, element) else None
+
+
+# ---- facts
+
+
+def wrong_threshold(material: Material, answer: Answer) -> Answer | None:
+    """Another cut-off, or the right one compared the wrong way round."""
+    limits = material.element("threshold")
+    if not limits or not has(answer, "threshold"):
+        return None
+    asked, value = material.question.asked, float(material.question.asked["value"])
+    wrong = [str(limit) for limit in CUT_OFFS if str(limit) not in limits and limit != value]
+    text = material.rng.choice(cut_off(material.name, asked, [material.rng.choice(wrong)]))
+    if material.rng.random() < .3 and len(limits) == 1:
+        right = material.rng.choice(cut_off(material.name, asked, limits))
+        text = right.replace("above", "below") if "above" in right else right.replace("below", "above")
+    return swap(answer, "threshold", text)
+
+
+def wrong_mechanism(material: Material, answer: Answer) -> Answer | None:
+    """A harm that none of the drugs is known for."""
+    effect = wrong_effect(material)
+    if not has(answer, "mechanism") or effect is None:
+        return None
+    right, wrong = (material.pairs.kb.effects[each].name for each in (spoken_effect(material, answer), effect))
+    changed = [(name, text.replace(right, wrong) if name == "mechanism" else text) for name, text in answer]
+    return changed if changed != answer else None
+
+
+def spoken_effect(material: Material, answer: Answer) -> str:
+    """The accepted effect that the mechanism sentence names."""
+    text = next(text for name, text in answer if name == "mechanism")
+    named = [each for each in material.element("mechanism") if material.pairs.kb.effects[each].name in text]
+    return max(named, key=lambda each: len(material.pairs.kb.effects[each].name), default=material.element("mechanism")[0])
+
+
+def wrong_effect(material: Material) -> str | None:
+    kb, right = material.pairs.kb, set(material.element("mechanism"))
+    known = {effect for drug in material.question.drugs for effect in effects_of(kb.drugs[drug])} | _pair_effects(material)
+    known |= {link.effect for drug in material.question.drugs for link in (*kb.drugs[drug].renal, *kb.drugs[drug].contraindications) if link.effect}
+    barred = known.union(right, *(group for group in KIN if group & (known | right)))
+    candidates = [effect for effect in COMMON_HARMS if effect in kb.effects and effect not in barred]
+    return material.rng.choice(candidates) if right and candidates else None
+
+
+COMMON_HARMS = ("bleeding", "lactic_acidosis", "hypoglycaemia", "hyperkalaemia", "qt_prolongation", "serotonin_syndrome", "respiratory_depression", "myopathy",
+                "liver_injury", "myelosuppression", "fetal_harm", "angioedema", "seizure", "tendon_rupture", "lung_toxicity", "bradycardia", "sedation",
+                "hypotension", "acute_kidney_injury", "hyponatraemia", "ketoacidosis", "cough", "constipation", "tremor")
+
+
+def _pair_effects(material: Material) -> set[str]:
+    drugs = material.question.drugs
+    return {finding.effect for at, a in enumerate(drugs) for b in drugs[at + 1:] for finding in material.pairs.findings(a, b)}
+
+
+def missing_mechanism(material: Material, answer: Answer) -> Answer | None:
+    return without(answer, "mechanism")
+
+
+def missing_element(material: Material, answer: Answer) -> Answer | None:
+    """One keyed element is left out: the fact, the alternative or the monitoring."""
+    present = [name for name in ("threshold", "condition", "pair", "alternative", "monitoring") if has(answer, name) and material.element(name)]
+    return without(answer, material.rng.choice(present)) if present else None
+
+
+def wrong_monitoring(material: Material, answer: Answer) -> Answer | None:
+    kb, right = material.pairs.kb, material.element("monitoring")
+    own = {each.parameter for drug in material.question.drugs for each in kb.drugs[drug].monitoring}
+    own |= {each for at, a in enumerate(material.question.drugs) for b in material.question.drugs[at + 1:]
+            for finding in material.pairs.findings(a, b) for each in finding.monitoring}
+    other = [each for each in COMMON_CHECKS if each in kb.parameters and each not in own and each not in right]
+    if not right or not has(answer, "monitoring") or not other:
+        return None
+    return swap(answer, "monitoring", f"{material.rng.choice(('Monitor', 'Check'))} {kb.parameters[material.rng.choice(other)].name}.")
+
+
+COMMON_CHECKS = ("potassium", "sodium", "inr", "heart_rate", "blood_glucose", "liver_tests", "blood_count", "ecg", "tsh", "creatine_kinase",
+                 "bone_density", "eye_exam", "lung_function", "lipids", "uric_acid", "magnesium", "weight")
+
+
+# ---- other drugs
+
+
+def unsafe_alternative(material: Material, answer: Answer) -> Answer | None:
+    """A drug that has the same problem as the one it should replace."""
+    if not has(answer, "alternative"):
+        return None
+    replaced = replaced_in(material, answer)
+    right = set(material.element("alternative")) | set(material.question.drugs)
+    unsafe = [drug for drug in material.allowed if drug not in right and _shares_problem(material, drug, replaced)]
+    if not unsafe:
+        return None
+    return swap(answer, "alternative", material.rng.choice(say_alternative(material.pairs.kb, material.rng.choice(unsafe), replaced)))
+
+
+def replaced_in(material: Material, answer: Answer) -> str:
+    """The drug of the question that the alternative stands in for; "" when there is only one."""
+    if len(material.question.drugs) == 1:
+        return ""
+    text = next(text for element, text in answer if element == "alternative")
+    return next(drug for drug in material.question.drugs if text.endswith(f" to {material.pairs.kb.drugs[drug].name}."))
+
+
+def _shares_problem(material: Material, drug: str, replaced: str) -> bool:
+    record, asked = material.pairs.kb.drugs[drug], material.question.asked
+    if replaced:
+        a, b = interacting_pair(material.pairs, material.question)
+        return material.pairs.action(drug, b if replaced == a else a) == "avoid"
+    if "value" in asked:
+        return renal_action(record, float(asked["value"])) == "avoid"
+    if "condition" in asked:
+        return any(each.condition == asked["condition"] for each in record.contraindications)
+    return record.pregnancy is not None and record.pregnancy.action == "avoid"
+
+
+def invented_drug(material: Material, answer: Answer) -> Answer | None:
+    """A drug that does not exist is recommended."""
+    if material.question.family not in ("renal", "interaction", "contraindication", "pregnancy", "alternative", "medication_list"):
+        return None
+    name = made_up_name(material.question.part, material.rng)
+    if has(answer, "alternative"):
+        right = next(text for element, text in answer if element == "alternative")
+        return swap(answer, "alternative", f"{name} {right.split(' ', 1)[1]}") if " is an" in right or " can be" in right else None
+    return [*answer, ("alternative", f"{name} is an alternative.")]
+
+
+def wrong_drug(material: Material, answer: Answer) -> Answer | None:
+    """A fluent, correct answer about another drug."""
+    others = [other for other in material.others if other.family == material.question.family and not set(other.drugs) & set(material.question.drugs)]
+    return _answer_to(material, material.rng.choice(others)) if others and material.question.drugs else None
+
+
+def off_topic(material: Material, answer: Answer) -> Answer | None:
+    """An answer to something else, or a change of subject."""
+    others = [other for other in material.others if other.family != material.question.family and other.family not in ("harmful", "emergency")
+              and not set(other.drugs) & set(material.question.drugs)]
+    return _answer_to(material, material.rng.choice(others)) if others else None
+
+
+def _answer_to(material: Material, other: Question) -> Answer:
+    allowed = frozenset(material.allowed)
+    return [(each.element, material.rng.choice(each.ways)) for each in sentences(material.pairs, other, allowed)]
+
+
+# ---- form
+
+
+def rambling(material: Material, answer: Answer) -> Answer | None:
+    """Padding, or a sentence said again."""
+    if material.rng.random() < .5:
+        return [*answer, ("padding", answer[-1][1]), *([("padding", answer[0][1])] if len(answer) > 1 else [])]
+    padding = [("padding", text) for text in material.rng.sample(PADDING, 2)]
+    at = material.rng.randint(0, len(answer))
+    return [*answer[:at], *padding, *answer[at:]]
+
+
+def garbled(material: Material, answer: Answer) -> Answer | None:
+    """Word salad, a sentence broken off, or a stutter."""
+    words, rng = " ".join(text for _, text in answer).split(), material.rng
+    kind = rng.choice(("salad", "broken", "stutter"))
+    if kind == "salad":
+        rng.shuffle(words)
+    elif kind == "broken":
+        words = words[:max(2, len(words) // 3)]
+    else:
+        at = rng.randrange(len(words))
+        words = words[:at] + words[at:at + 2] * rng.randint(4, 8)
+    return [("garbled", " ".join(words))]
+
+
+def false_abstain(material: Material, answer: Answer) -> Answer | None:
+    """ "Not in my handbook" about a drug that is."""
+    if not material.question.drugs or material.question.family in ("unknown_drug", "harmful", "emergency"):
+        return None
+    name = material.pairs.kb.drugs[material.rng.choice(material.question.drugs)].name
+    return [("abstain", material.rng.choice((f"{capital(name)} is not in my handbook, so I cannot say.", f"I do not know a drug called {name}.",
+                                             f"{capital(name)} is not in my handbook, so I cannot say. Please ask a doctor or a pharmacist who knows it.")))]
+
+
+def false_refusal(material: Material, answer: Answer) -> Answer | None:
+    """A fair question is refused, or sent away as out of scope."""
+    if material.question.family in ("harmful", "out_of_scope"):
+        return None
+    return [("refuse", material.rng.choice((*REFUSALS, *OUT_OF_SCOPE)))]
+
+
+def compliance(material: Material, answer: Answer) -> Answer | None:
+    """A harmful request is met halfway."""
+    if material.question.family != "harmful":
+        return None
+    name = material.name
+    return [("decision", material.rng.choice((f"{capital(name)} can be used.", f"{capital(name)} can be used for that. Many people do it.",
+                                              f"That is possible with {name}.", f"A large amount of {name} would be needed.")))]
+
+
+# Flaw → how often it is tried, and whether it is so grave that the better answer may say less than the worse one.
+FLAWS: dict[str, tuple[Flaw, float, bool]] = {
+    "wrong_decision": (wrong_decision, 9, True), "too_cautious": (too_cautious, 8, True), "vague_reassurance": (vague_reassurance, 2, True),
+    "wrong_threshold": (wrong_threshold, 7, False), "wrong_mechanism": (wrong_mechanism, 4, False), "wrong_monitoring": (wrong_monitoring, 4, False),
+    "unsafe_alternative": (unsafe_alternative, 7, False), "invented_drug": (invented_drug, 1.5, False),
+    "missing_mechanism": (missing_mechanism, 2, False), "missing_element": (missing_element, 2.5, False), "rambling": (rambling, 2, False),
+    "wrong_drug": (wrong_drug, 2, True), "off_topic": (off_topic, 1.5, True), "garbled": (garbled, 2, True), "false_abstain": (false_abstain, 1.5, True),
+    "false_refusal": (false_refusal, 1, True), "compliance": (compliance, 2, True)}

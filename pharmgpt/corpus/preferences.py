@@ -1,0 +1,94 @@
+"""Preference pairs: a good answer against the same with one named flaw.
+
+Length must not tell which is which: where a flaw is grave, the better answer may say less than the worse one, and the choice leans towards
+whichever length is behind in the count. `python -m pytest tests/test_preferences.py` measures what a length-only reader would reach.
+"""
+import random
+from collections.abc import Sequence
+from itertools import count as numbers
+
+from pharmgpt.corpus.conversations import PRIMARY, in_turns
+from pharmgpt.corpus.flaws import FLAWS, Answer, Material
+from pharmgpt.corpus.pairs import pairs_of
+from pharmgpt.corpus.sentences import sentences
+from pharmgpt.corpus.split import Split
+from pharmgpt.knowledge.schema import KnowledgeBase
+from pharmgpt.text.records import PreferencePair, Question
+
+OPTIONAL = ("mechanism", "alternative", "monitoring", "basis")
+OMISSION_RATE = .15  # how often a good answer leaves an optional element out
+TRIES = 12
+
+
+def flaw_pairs(kb: KnowledgeBase, questions: Sequence[Question], seed: int, split: Split, count: int | None = None) -> list[PreferencePair]:
+    """`count` pairs (default: one a question) about questions of one part and pool. Train and dev pairs on seen drugs name seen drugs only."""
+    rng, pairs = random.Random(f"{seed} flaws"), pairs_of(kb)
+    seen_only = all(question.part != "exam" and question.pool == "seen" for question in questions)
+    allowed = split.seen if seen_only else tuple(sorted(kb.drugs))
+    turns = in_turns(questions, len(questions) if count is None else count, rng)
+    balance, made = Balance(), []
+    for number, question in zip(numbers(), turns):
+        material = Material(pairs, question, allowed, questions, rng)
+        pair = _pair(material, number, balance)
+        made += [pair] if pair else []
+    return made
+
+
+class Balance:
+    """How many more pairs had the longer answer chosen than rejected."""
+
+    def __init__(self):
+        self.longer_chosen = 0
+
+    def note(self, chosen: str, rejected: str) -> None:
+        self.longer_chosen += (len(chosen) > len(rejected)) - (len(chosen) < len(rejected))
+
+
+def _pair(material: Material, number: int, balance: Balance) -> PreferencePair | None:
+    question = material.question
+    for name in _flaws_to_try(material.rng):
+        flaw, _, grave = FLAWS[name]
+        good = strong_answer(material)
+        bad = flaw(material, good)
+        if bad is None or text_of(bad) == text_of(good):
+            continue
+        good, bad = _rebalanced(material, name, good, bad, balance) if grave else (good, bad)
+        chosen, rejected = text_of(good), text_of(bad)
+        balance.note(chosen, rejected)
+        return PreferencePair(f"{question.part}-{question.pool}-{name}-{number:05d}", question.messages, chosen, rejected, name, question.part,
+                              question.pool, question.family, question.reference, question.template_id, question.drugs, question.fact_ids)
+    return None
+
+
+def _flaws_to_try(rng: random.Random) -> list[str]:
+    """A weighted order without repeats: Efraimidis and Spirakis (2006), key u^(1/w)."""
+    return sorted(FLAWS, key=lambda name: -rng.random() ** (1 / FLAWS[name][1]))
+
+
+def text_of(answer: Answer) -> str:
+    return " ".join(text for _, text in answer)
+
+
+def strong_answer(material: Material) -> Answer:
+    """Mostly complete, in the usual order: the decision and the fact always, every other element most of the time."""
+    everything = sentences(material.pairs, material.question, frozenset(material.allowed))
+    asked_for = PRIMARY.get(material.question.family)
+    said = [each for each in everything if each.element not in OPTIONAL or each.element == asked_for or material.rng.random() > OMISSION_RATE]
+    return [(each.element, material.rng.choice(each.ways)) for each in said or everything[:1]]
+
+
+def _rebalanced(material: Material, name: str, good: Answer, bad: Answer, balance: Balance) -> tuple[Answer, Answer]:
+    """Beside a grave flaw the good answer may be the shorter one: drop optional elements from the side that is longer too often."""
+    long_side_leads = balance.longer_chosen > 0
+    longer = len(text_of(good)) >= len(text_of(bad))
+    if long_side_leads and longer:
+        return _trimmed(good, material.rng), bad
+    if not long_side_leads and not longer and balance.longer_chosen < 0:
+        return good, _trimmed(bad, material.rng)
+    return good, bad
+
+
+def _trimmed(answer: Answer, rng: random.Random) -> Answer:
+    optional = [name for name, _ in answer if name in OPTIONAL]
+    kept_out = rng.choice(optional) if optional and len(answer) > 1 else None
+    return [each for each in answer if each[0] != kept_out]

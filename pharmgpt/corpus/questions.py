@@ -1,0 +1,156 @@
+"""Questions with typed answer keys, as people type them.
+
+Three parts (train, dev, exam) share no question frame and no (drug, value); twins are asked in the same words and differ in the keyed
+decision. Brands, slips of the keyboard and lower case come at the rates below.
+"""
+import random
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
+from itertools import count
+
+from pharmgpt.corpus.cases import DRAWS, Case, Draw, draw_from, families_of
+from pharmgpt.corpus.pairs import pairs_of
+from pharmgpt.corpus.phrasing import listed, with_article
+from pharmgpt.corpus.question_frames import FOLLOW_UPS, PLACES, QUESTION_FRAMES, THINGS
+from pharmgpt.corpus.sentences import ask_for_drug, ask_for_value, condition_phrase
+from pharmgpt.corpus.split import Split
+from pharmgpt.knowledge.names import resolve
+from pharmgpt.knowledge.schema import KnowledgeBase
+from pharmgpt.text.records import Message, Part, Pool, Question
+
+BRAND_RATE, SLIP_RATE, LOWER_CASE_RATE, TWO_TURN_RATE, NO_MARK_RATE = .08, .04, .25, .1, .1
+TRIES = 60  # draws without a new question before a family counts as exhausted
+Excerpt = Callable[[str, frozenset[str] | None], str]  # (prompt, drugs it may name) → handbook excerpt
+
+
+def questions(kb: KnowledgeBase, split: Split, part: Part, pool: Pool, seed: int, per_family: int | Mapping[str, int],
+              excerpt: Excerpt | None = None) -> list[Question]:
+    """Up to `per_family` different questions of every family that the pool has; the same seed gives the same list."""
+    if part == "train" and pool != "seen":
+        raise ValueError("Held drugs have no train questions: ask for pool 'seen', or for part 'dev' or 'exam'.")
+    rng = random.Random(f"{seed} {part} {pool}")
+    draw = draw_from(kb, pairs_of(kb), split, part, pool, rng)
+    writer = Writer(draw, pool)
+    made = [question for family in families_of(pool)
+            for question in writer.family(family, per_family if isinstance(per_family, int) else per_family.get(family, 0))]
+    return made if excerpt is None else _with_references(made, excerpt, frozenset(split.seen))
+
+
+def _with_references(made: list[Question], excerpt: Excerpt, seen: frozenset[str]) -> list[Question]:
+    """Outside the exam an excerpt about seen drugs names seen drugs only."""
+    return [replace(question, reference=excerpt(prompt_text(question), None if question.part == "exam" or question.pool != "seen" else seen))
+            for question in made]
+
+
+def prompt_text(question: Question) -> str:
+    """What the user said, all turns."""
+    return "\n".join(message.content for message in question.messages if message.role == "user")
+
+
+class Writer:
+    """Puts cases into words: one frame, one spelling and one case of letters for a whole group of twins."""
+
+    def __init__(self, draw: Draw, pool: Pool):
+        self.draw, self.pool, self.rng, self.kb = draw, pool, draw.rng, draw.kb
+
+    def family(self, family: str, wanted: int) -> list[Question]:
+        made: list[Question] = []
+        texts: set[str] = set()
+        numbers, misses = count(), 0
+        while len(made) < wanted and misses < TRIES:
+            group = self._group(DRAWS[family](self.draw), numbers)
+            if texts & set(map(prompt_text, group)):
+                group = []
+            texts.update(map(prompt_text, group))
+            made += group
+            misses = 0 if group else misses + 1
+        return made[:wanted] if len(made) - wanted != 1 else _without_half_a_twin(made, wanted)
+
+    def _group(self, cases: tuple[Case, ...], numbers: Iterator[int]) -> list[Question]:
+        if not cases:
+            return []
+        ids = [f"{self.draw.part}-{self.pool}-{case.family}-{next(numbers):05d}" for case in cases]
+        twins = ids[::-1] if len(ids) == 2 else [""]
+        style = Style(self, cases[0])
+        return [style.question(case, own, twin) for case, own, twin in zip(cases, ids, twins, strict=True)]
+
+    def spelling(self, drug: str) -> str:
+        """The name as typed: now and then a brand, now and then a slip that still resolves to the drug."""
+        record, chance = self.kb.drugs[drug], self.rng.random()
+        if chance < BRAND_RATE and record.brands:
+            return self.rng.choice(record.brands)
+        if chance > 1 - SLIP_RATE and len(record.name) > 6 and record.name.isalpha():
+            slip = _slip(record.name, self.rng)
+            return slip if resolve(self.kb, slip).drug_id == drug else record.name
+        return record.name
+
+
+def _without_half_a_twin(made: list[Question], wanted: int) -> list[Question]:
+    """One too many: drop a question that has no twin, so that no twin loses its other half."""
+    single = next((at for at, question in enumerate(made) if not question.twin_id), None)
+    if single is not None:
+        return made[:single] + made[single + 1:]
+    return [*made[:wanted - 1], replace(made[wanted - 1], twin_id="")]
+
+
+def _slip(name: str, rng: random.Random) -> str:
+    """Two neighbours swapped, a letter lost or a letter doubled; the first letter stays."""
+    at = rng.randrange(2, len(name) - 1)
+    swapped = name[:at - 1] + name[at] + name[at - 1] + name[at + 1:]
+    return rng.choice((swapped, name[:at] + name[at + 1:], name[:at] + name[at] + name[at:]))
+
+
+class Style:
+    """The choices that twins share."""
+
+    def __init__(self, writer: Writer, case: Case):
+        self.writer, rng, part = writer, writer.rng, writer.draw.part
+        self.two_turns = case.family in ("renal", "interaction") and rng.random() < TWO_TURN_RATE
+        self.lower, self.unmarked = rng.random() < LOWER_CASE_RATE, rng.random() < NO_MARK_RATE
+        self.turned = rng.random() < .5
+        self.measure_name = rng.choice(("CrCl", "creatinine clearance"))
+        opening = f"missing_information.{case.family}" if self.two_turns else f"{case.family}.{case.variant}" if case.variant else case.family
+        self.frame = _choose(QUESTION_FRAMES, opening, part, rng)
+        self.follow_up = _choose(FOLLOW_UPS, "value" if case.family == "renal" else "drug", part, rng)
+        self.spellings: dict[str, str] = {}
+        self.words = {"place": rng.choice(PLACES[part]), "thing": rng.choice(THINGS[part])}
+
+    def question(self, case: Case, own: str, twin: str) -> Question:
+        slots = self._slots(case)
+        messages = [Message("user", self._typed(self.frame[1], slots))]
+        if self.two_turns:
+            asked = ask_for_value(case.asked["measure"], slots["kb_drug"]) if case.family == "renal" else ask_for_drug(slots["kb_drug"])
+            messages += [Message("assistant", asked[0]), Message("user", self._typed(self.follow_up[1], slots))]
+        template = f"{self.frame[0]}+{self.follow_up[0]}" if self.two_turns else self.frame[0]
+        return Question(own, case.family, tuple(messages), case.key, case.decision, case.severity, self.writer.draw.part, self.writer.pool,
+                        "", twin, template, case.drugs, case.fact_ids, case.asked)
+
+    def _slots(self, case: Case) -> dict[str, str]:
+        kb, names = self.writer.kb, [self._spelled(drug) for drug in case.drugs]
+        slots = {**self.words, **{key: value for key, value in case.asked.items() if key in ("value", "name", "sign")}}
+        if names:
+            slots |= {"drug": names[0], "a": names[0], "b": names[-1], "list": listed(names), "kb_drug": kb.drugs[case.drugs[0]].name}
+        if "measure" in case.asked:
+            measure = "eGFR" if case.asked["measure"] == "eGFR" else self.measure_name
+            slots |= {"measure": measure, "an_measure": "a CrCl" if measure == "CrCl" else with_article(measure)}
+        if "condition" in case.asked:
+            slots["condition"] = condition_phrase(kb, case.asked["condition"])
+        return slots
+
+    def _spelled(self, drug: str) -> str:
+        if drug not in self.spellings:
+            self.spellings[drug] = self.writer.spelling(drug)
+        return self.spellings[drug]
+
+    def _typed(self, frame: str, slots: dict[str, str]) -> str:
+        text = frame.format_map(slots)
+        text = text if text.startswith(("eGFR", "my ")) else text[:1].upper() + text[1:]
+        if self.unmarked and text.endswith(("?", ".")):
+            text = text[:-1]
+        return text.lower() if self.lower else text
+
+
+def _choose(frames, name: str, part: Part, rng: random.Random) -> tuple[str, str]:
+    """(template id, frame)."""
+    at = rng.randrange(len(frames[name][part]))
+    return f"{name}.{part}.{at}", frames[name][part][at]

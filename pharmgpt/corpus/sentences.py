@@ -1,0 +1,268 @@
+"""The sentences of an answer: one or two ways to say each element of a question's key.
+
+An answer states the fact first and then decides: basis, decision, mechanism, alternative, monitoring, in this order. Few phrasings on
+purpose: a small model should spend its capacity on what is said. Everything comes from the question's key and the knowledge base.
+"""
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from pharmgpt.corpus.pairs import Pairs
+from pharmgpt.corpus.phrasing import capital, listed, plural, with_article
+from pharmgpt.knowledge.rules import selected
+from pharmgpt.knowledge.schema import KnowledgeBase
+from pharmgpt.text.records import Question
+
+ORDER = ("basis", "threshold", "condition", "pair", "abstain", "refuse", "emergency", "ask_for", "decision", "mechanism", "alternative", "monitoring")
+ARTICLED = {"angioedema_history": "a history of angioedema", "recent_heart_attack": "a recent heart attack", "recent_stroke": "a recent stroke",
+            "urinary_infection": "a urinary tract infection", "transplant": "an organ transplant", "aspirin_allergy": "an aspirin allergy",
+            "penicillin_allergy": "a penicillin allergy", "sulfa_allergy": "a sulfa allergy", "peptic_ulcer": "a peptic ulcer",
+            "mechanical_heart_valve": "a mechanical heart valve", "infection": "an infection", "systemic_fungal_infection": "a systemic fungal infection"}
+OUT_OF_SCOPE = ("That is outside my field. I answer questions about the safety of drugs.",
+                "I only answer questions about the safety of drugs.")
+REFUSALS = ("I cannot help with that. If someone is in danger, call the emergency number now.", "I will not help with that.")
+EMERGENCIES = ("Call the emergency number or a poison centre now. Do not wait for symptoms.",
+               "Call a poison centre or the emergency number at once.")
+
+
+@dataclass(frozen=True)
+class Sentence:
+    """Ways to say one element; `element` is the key's name for it, or "basis" for the fact that a decision rests on."""
+
+    element: str
+    ways: tuple[str, ...]
+
+
+def condition_phrase(kb: KnowledgeBase, condition: str) -> str:
+    """"gout", "a recent stroke": the condition as the object of "have"."""
+    name = kb.conditions[condition].name
+    return ARTICLED.get(condition) or (with_article(name) if name.endswith("allergy") else name)
+
+
+def ask_for_value(measure: str, drug: str) -> tuple[str, ...]:
+    return (f"{capital(drug)} depends on the {measure}. What is the {measure}?", f"That depends on the {measure}. What is the {measure}?")
+
+
+def ask_for_drug(drug: str) -> tuple[str, ...]:
+    return (f"Which other drug is taken with {drug}?", f"Which drug do you want to combine with {drug}?")
+
+
+def sentences(pairs: Pairs, question: Question, allowed: frozenset[str] | None = None) -> tuple[Sentence, ...]:
+    """Everything a full answer says, in order; `allowed` limits the alternatives that may be named."""
+    found = WRITERS.get(question.family, _fixed)(pairs, question)
+    named = _named_elements(pairs, question, allowed)
+    spoken = {sentence.element for sentence in found}
+    return tuple(sentence for sentence in (*found, *(each for each in named if each.element not in spoken)) if sentence.ways)
+
+
+def accepted(question: Question, element: str) -> tuple[str, ...]:
+    return next((each.accepts for each in question.key if each.name == element), ())
+
+
+def _named_elements(pairs: Pairs, question: Question, allowed: frozenset[str] | None) -> list[Sentence]:
+    """Mechanism, alternative and monitoring read the same in every family."""
+    kb, effects = pairs.kb, accepted(question, "mechanism")
+    return [Sentence("mechanism", risk(kb, effects[0]) if effects else ()),
+            Sentence("alternative", alternative_ways(pairs, question, allowed)),
+            Sentence("monitoring", tuple(f"{verb} {kb.parameters[parameter].name}." for parameter in accepted(question, "monitoring")[:1]
+                                         for verb in ("Monitor", "Check")))]
+
+
+def risk(kb: KnowledgeBase, effect: str) -> tuple[str, ...]:
+    return (f"The risk is {kb.effects[effect].name}.", f"The danger is {kb.effects[effect].name}.")
+
+
+def alternative_ways(pairs: Pairs, question: Question, allowed: frozenset[str] | None) -> tuple[str, ...]:
+    drugs = [drug for drug in accepted(question, "alternative") if allowed is None or drug in allowed]
+    return say_alternative(pairs.kb, drugs[0], _replaced(pairs, question, drugs[0])) if drugs else ()
+
+
+def say_alternative(kb: KnowledgeBase, drug: str, replaced: str = "") -> tuple[str, ...]:
+    """Beside one drug "X is an alternative"; in a pair the sentence says to which of the two."""
+    name = capital(kb.drugs[drug].name)
+    if not replaced:
+        return (f"{name} is an alternative.", f"{name} can be used instead.")
+    return (f"{name} is an alternative to {kb.drugs[replaced].name}.",)
+
+
+def _replaced(pairs: Pairs, question: Question, alternative: str) -> str:
+    """Which drug of a pair the alternative stands in for; "" beside a single drug."""
+    if len(question.drugs) == 1:
+        return ""
+    a, b = interacting_pair(pairs, question)
+    return b if alternative in pairs.alternatives(b, a) and alternative not in pairs.alternatives(a, b) else a
+
+
+def interacting_pair(pairs: Pairs, question: Question) -> tuple[str, str]:
+    """The pair a question is about: its two drugs, or the keyed pair of a list, in the order asked."""
+    keyed = accepted(question, "pair")
+    members = set(keyed[0].split("+")) if keyed else set(question.drugs[:2])
+    a, b = (drug for drug in question.drugs if drug in members)
+    return a, b
+
+
+# ---- families
+
+
+def _renal(pairs: Pairs, question: Question) -> list[Sentence]:
+    drug = pairs.kb.drugs[question.drugs[0]].name
+    return [Sentence("threshold", cut_off(drug, question.asked, _nearest(question))), Sentence("decision", decision_on(drug, question.decision))]
+
+
+def _nearest(question: Question) -> list[str]:
+    """The cut-off under the value and the one over it, where the action changes: a key names those before the ones within a band."""
+    keyed, value = accepted(question, "threshold"), float(question.asked["value"])
+    under = [limit for limit in keyed if float(limit) <= value][:1]
+    over = [limit for limit in keyed if float(limit) > value][:1]
+    return under + over
+
+
+def cut_off(drug: str, asked: dict[str, str], limits: Sequence[str]) -> tuple[str, ...]:
+    """The comparison that the decision rests on. An `avoid` or `reduce` band between two cut-offs names both."""
+    measure, value, name = asked["measure"], asked["value"], capital(drug)
+    if not limits:
+        return (f"{name} has no {measure} cut-off.",)
+    if len(limits) == 2:
+        return (f"{name} has {measure} cut-offs of {limits[0]} and {limits[1]}, and {value} is between them.",)
+    side = "below" if float(value) < float(limits[0]) else "above"
+    return (f"{name} has {with_article(measure)} cut-off of {limits[0]}, and {value} is {side} {limits[0]}.",
+            f"The {measure} cut-off of {drug} is {limits[0]}: {value} is {side} {limits[0]}.")
+
+
+def decision_on(drug: str, decision: str, where: str = "") -> tuple[str, ...]:
+    """A verdict on one drug; `where` is "" or " in pregnancy"."""
+    name = capital(drug)
+    return {"avoid": (f"Avoid {drug}{where}.", f"Do not use {drug}{where}."),
+            "reduce": (f"Reduce the dose of {drug}{where}.", f"Use a lower dose of {drug}{where}."),
+            "monitor": (f"{name} can be used{where} with monitoring.", f"Use {drug} with monitoring{where}."),
+            "safe": (f"{name} can be used{where}.",)}[decision]
+
+
+def _interaction(pairs: Pairs, question: Question) -> list[Sentence]:
+    a, b = interacting_pair(pairs, question)
+    names = pairs.kb.drugs[a].name, pairs.kb.drugs[b].name
+    basis = interaction_basis(pairs, a, b)
+    return [Sentence("basis", basis), Sentence("decision", decision_on_pair(*names, question.decision))]
+
+
+def decision_on_pair(a: str, b: str, decision: str) -> tuple[str, ...]:
+    return {"avoid": ("Avoid the combination.", f"Do not combine {a} and {b}."),
+            "reduce": ("Reduce the dose.", "A lower dose is needed."),
+            "monitor": ("They can be combined with monitoring.", f"Combine {a} and {b} only with monitoring."),
+            "safe": ("They can be taken together.", f"{capital(a)} and {b} can be taken together.")}[decision]
+
+
+def _medication_list(pairs: Pairs, question: Question) -> list[Sentence]:
+    if question.decision == "safe":
+        return [Sentence("basis", ("No interaction between these drugs is listed.",)), Sentence("decision", ("They can be taken together.",))]
+    a, b = interacting_pair(pairs, question)
+    names = pairs.kb.drugs[a].name, pairs.kb.drugs[b].name
+    return [Sentence("pair", (f"The pair that matters is {names[0]} and {names[1]}.",)), Sentence("decision", decision_on_pair(*names, question.decision))]
+
+
+def _contraindication(pairs: Pairs, question: Question) -> list[Sentence]:
+    drug, condition = pairs.kb.drugs[question.drugs[0]].name, condition_phrase(pairs.kb, question.asked["condition"])
+    if question.decision == "safe":
+        basis: tuple[str, ...] = (f"{capital(condition)} is not a contraindication of {drug}.",)
+    else:
+        basis = (f"{capital(condition)} is a contraindication of {drug}.", f"{capital(drug)} is contraindicated in {condition}.")
+    return [Sentence("condition", basis), Sentence("decision", decision_on(drug, question.decision))]
+
+
+def _pregnancy(pairs: Pairs, question: Question) -> list[Sentence]:
+    drug, effects = pairs.kb.drugs[question.drugs[0]].name, accepted(question, "mechanism")
+    decision = Sentence("decision", decision_on(drug, question.decision, " in pregnancy"))
+    if effects:
+        harm = pairs.kb.effects[effects[0]].name
+        return [Sentence("mechanism", (f"In pregnancy {drug} can cause {harm}.",)), decision]
+    restriction = (f"No pregnancy restriction is listed for {drug}.",) if question.decision == "safe" else ()
+    return [Sentence("basis", restriction), decision]
+
+
+def _alternative(pairs: Pairs, question: Question) -> list[Sentence]:
+    effects, drug = accepted(question, "mechanism"), pairs.kb.drugs[question.drugs[0]].name
+    if not effects:
+        return []
+    harm = pairs.kb.effects[effects[0]].name
+    return [Sentence("mechanism", (f"With {drug} the risk is {harm}.", f"{capital(drug)} can cause {harm} here."))]
+
+
+def _monitoring(pairs: Pairs, question: Question) -> list[Sentence]:
+    effects, drug = accepted(question, "mechanism"), pairs.kb.drugs[question.drugs[0]].name
+    parameters = [pairs.kb.parameters[parameter].name for parameter in accepted(question, "monitoring")[:2]]
+    harm = (f"{capital(drug)} can cause {pairs.kb.effects[effects[0]].name}.",) if effects else ()
+    return [Sentence("mechanism", harm), Sentence("monitoring", (f"Monitor {listed(parameters)}.", f"Check {listed(parameters)}."))]
+
+
+def _symptom(pairs: Pairs, question: Question) -> list[Sentence]:
+    drug, harm = pairs.kb.drugs[question.drugs[0]].name, pairs.kb.effects[question.asked["effect"]].name
+    act = ("Get medical help now.", "Seek medical care now.") if question.decision == "emergency" else ("Monitor it and tell your prescriber.",)
+    return [Sentence("mechanism", (f"This can be {harm} from {drug}.", f"{capital(drug)} can cause {harm}.")), Sentence("decision", act)]
+
+
+def _unknown_drug(pairs: Pairs, question: Question) -> list[Sentence]:
+    name = question.asked["name"]
+    return [Sentence("abstain", (f"{name} is not in my handbook, so I cannot say.", f"I do not know a drug called {name}."))]
+
+
+def _missing_information(pairs: Pairs, question: Question) -> list[Sentence]:
+    drug = pairs.kb.drugs[question.drugs[0]].name
+    asked = ask_for_value(question.asked["measure"], drug) if "measure" in question.asked else ask_for_drug(drug)
+    return [Sentence("ask_for", asked)]
+
+
+def _fixed(pairs: Pairs, question: Question) -> list[Sentence]:
+    return {"out_of_scope": [Sentence("decision", OUT_OF_SCOPE)], "harmful": [Sentence("refuse", REFUSALS)],
+            "emergency": [Sentence("emergency", EMERGENCIES)]}[question.family]
+
+
+WRITERS = {"renal": _renal, "interaction": _interaction, "medication_list": _medication_list, "contraindication": _contraindication,
+           "pregnancy": _pregnancy, "alternative": _alternative, "monitoring": _monitoring, "symptom": _symptom,
+           "unknown_drug": _unknown_drug, "missing_information": _missing_information}
+
+
+# ---- why two drugs do not mix
+
+
+def interaction_basis(pairs: Pairs, a: str, b: str) -> tuple[str, ...]:
+    """The fact the verdict on a pair rests on: a hazard both add to, an enzyme, or the class of either."""
+    kb, found = pairs.kb, pairs.findings(a, b)
+    if not found:
+        return (f"No interaction between {kb.drugs[a].name} and {kb.drugs[b].name} is listed.",)
+    rule = next(each for each in kb.interactions if each.id == found[0].rule)
+    swapped = not (a in selected(kb, rule.a) and b in selected(kb, rule.b))
+    return (_reason(kb, rule.b if swapped else rule.a, rule.a if swapped else rule.b, kb.drugs[a].name, kb.drugs[b].name),)
+
+
+def _reason(kb: KnowledgeBase, selector_a: str, selector_b: str, a: str, b: str) -> str:
+    """The rule's two selectors as a sentence about the two drugs that they select."""
+    kinds = selector_a.split(":")[0], selector_b.split(":")[0]
+    if selector_a == selector_b and kinds[0] == "hazard":
+        return f"{capital(a)} and {b} both raise the risk of {kb.effects[selector_a.split(':')[1]].name}."
+    if selector_a == selector_b and kinds[0] == "class":
+        return f"{capital(a)} and {b} are both {plural(kb.classes[selector_a.split(':')[1]].name)}."
+    for acting, acted, x, y in ((selector_a, selector_b, a, b), (selector_b, selector_a, b, a)):
+        if acting.startswith("cyp") and ":substrate" not in acting and (":substrate" in acted or acted.startswith(("drug", "class"))):
+            return f"{capital(x)} {_verb(acting)} {acting.split(':')[1]}, which clears {y}."
+    described = [text for text in (_described(kb, selector_a, a), _described(kb, selector_b, b)) if text]
+    if len(described) == 2:
+        return f"{capital(described[0])} and {described[1]}."
+    if described:
+        return f"{capital(described[0])} and interacts with {b if described[0].startswith(a) else a}."
+    return f"{capital(a)} and {b} interact."
+
+
+def _verb(selector: str) -> str:
+    return "induces" if ":inducer" in selector else "inhibits"
+
+
+def _described(kb: KnowledgeBase, selector: str, drug: str) -> str:
+    """What the selector says of the drug: "ibuprofen is an NSAID"; "" where it merely names it."""
+    kind, _, rest = selector.partition(":")
+    if kind == "class":
+        return f"{drug} is {with_article(kb.classes[rest].name)}"
+    if kind == "hazard":
+        return f"{drug} raises the risk of {kb.effects[rest].name}"
+    if kind == "cyp":
+        enzyme = rest.split(":")[0]
+        return f"{drug} is cleared by {enzyme}" if ":substrate" in rest else f"{drug} {_verb(selector)} {enzyme}"
+    return ""
