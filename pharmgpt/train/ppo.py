@@ -1,0 +1,313 @@
+"""PPO: raise the judge's score of the policy's own answers, and stay near the SFT model. One file, in the paper's order.
+
+`ppo(config, tokenizer, start, reward, prompts, dev_questions, monitor, out=…, log=…, device=…, seed=…)`. Each iteration samples answers,
+scores them, prices every token's departure from the reference (Ziegler et al. 2019), estimates advantages, and takes a few epochs of
+clipped steps (Schulman et al. 2017). The critic has its own weights and is warmed up while the policy stands still.
+
+What old probabilities, reference probabilities and new ones have in common: one function, one shape, one compiled graph. So before the
+first update the ratio is exactly 1 and the KL exactly 0; the decoder's own probabilities (bf16, cached) would give neither.
+`monitor` sees the answers and is logged (gold, unsafe share …). It NEVER enters the reward: the judge is the only teacher.
+Left out: an entropy bonus (the KL price keeps entropy up), learning-rate decay, several answers to one prompt.
+
+R rows, T tokens a row, N answers, V vocabulary; entry t of a row is the state in which targets[t] was chosen
+"""
+import time
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Literal, NamedTuple
+
+import numpy as np
+import torch
+from pydantic import BaseModel, ConfigDict, Field, NonNegativeFloat, NonNegativeInt, PositiveFloat, PositiveInt, model_validator
+from torch import Tensor
+from torch.optim import AdamW
+
+from pharmgpt.model.checkpoint import load_model, load_weights, save_model
+from pharmgpt.model.device import Device, autocast
+from pharmgpt.model.scalar_head import ValueModel
+from pharmgpt.model.transformer import Transformer
+from pharmgpt.text.chat import render_prompt
+from pharmgpt.text.records import Question
+from pharmgpt.text.tokenizer import Tokenizer
+from pharmgpt.train import state as states
+from pharmgpt.train.advantages import explained_variance, gae, whiten
+from pharmgpt.train.batches import Batch, BatchError
+from pharmgpt.train.judge import Item, Judge, inputs, load_judge, score, token_scores
+from pharmgpt.train.losses import clipped_surrogate_loss, clipped_value_loss, kl_estimates
+from pharmgpt.train.optimizer import Replay, take_step
+from pharmgpt.train.pretrain import Log
+from pharmgpt.train.rollout import Rollout, pack_rollout, roll_out
+from pharmgpt.train.state import TrainState
+
+Monitor = Callable[[list[str], list[str], list[bool]], dict[str, float]]  # question ids, answers, ended → {"gold": …, …}
+
+
+class KLConfig(BaseModel):
+    """`target` None keeps the coefficient; else Ziegler's controller moves it. coefficient 0: no leash, watch the gold fall."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    coefficient: NonNegativeFloat = 0.05  # score units a nat
+    target_nats: PositiveFloat | None = None  # nats an answer
+    gain: PositiveFloat = 0.1
+
+
+class StepConfig(BaseModel):
+    """How one iteration's answers are turned into updates. A minibatch is `rows` rows."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    epochs: PositiveInt = 3
+    rows: PositiveInt = 8
+    row_tokens: PositiveInt = 256
+    policy_lr: PositiveFloat = 1e-4
+    critic_lr: PositiveFloat = 3e-4
+    clip: PositiveFloat = 0.2
+    value_clip: PositiveFloat = 0.5
+    clip_norm: PositiveFloat = 1.0
+    gamma: float = Field(1.0, gt=0, le=1)
+    lam: float = Field(0.95, ge=0, le=1)
+
+
+class PPOConfig(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    kl: KLConfig = KLConfig()
+    update: StepConfig = StepConfig()
+    iterations: PositiveInt = 60
+    prompts: PositiveInt = 64  # an iteration; one answer each
+    max_new_tokens: PositiveInt = 72
+    temperature: PositiveFloat = 1.0
+    missing_end_penalty: NonNegativeFloat = 2.0  # score units, for an answer that ran out of room
+    critic_from: Literal["policy", "reward"] = "policy"
+    critic_warmup: NonNegativeInt = 4  # iterations in which only the critic learns
+    dev_every: PositiveInt = 10
+    checkpoint_every: PositiveInt = 10
+    stop_after: PositiveInt | None = None  # dev checks without a higher gold; the result is then the highest. None: the last iteration
+
+    @model_validator(mode="after")
+    def _answers_fit(self) -> "PPOConfig":
+        if self.max_new_tokens >= self.update.row_tokens:
+            raise ValueError(f"max_new_tokens ({self.max_new_tokens}) leaves no room for a prompt in row_tokens ({self.update.row_tokens})")
+        return self
+
+
+class Measured(NamedTuple):
+    """The policy before an update, at every state of the rollout: (R, T) fp32 each."""
+
+    logprobs: Tensor
+    reference_logprobs: Tensor
+    kl: Tensor  # exact: Σ_v p (log p − log q)
+    entropy: Tensor
+    values: Tensor
+
+
+class Experience(NamedTuple):
+    """What an update learns from: (R, T) each. `rows` picks a minibatch."""
+
+    batch: Batch
+    is_action: Tensor
+    logprobs: Tensor
+    values: Tensor
+    advantages: Tensor
+    returns: Tensor
+
+    def rows(self, chosen: Tensor) -> "Experience":
+        return Experience(Batch(*(tensor[chosen] for tensor in self.batch)), *(tensor[chosen] for tensor in self[1:]))
+
+
+def ppo(config: PPOConfig, tokenizer: Tokenizer, start: Path, reward: Path, prompts: Sequence[Question], dev_questions: Sequence[Question],
+        monitor: Monitor, *, out: Path, log: Log, device: Device, seed: int) -> Path:
+    """`start` holds the SFT weights, `reward` the judge (each a step folder). Returns the folder of the last step."""
+    policy, reference = (load_model(start, [Transformer]).to(device.type) for _ in range(2))
+    judge = load_judge(reward, tokenizer)
+    judge.model.to(device.type)
+    critic = make_critic(config.critic_from, policy, judge).to(device.type)
+    prompts = prompts_that_fit(prompts, tokenizer, config)
+    update = config.update
+    policy_optimizer = {"policy": AdamW(policy.parameters(), lr=update.policy_lr, betas=(0.9, 0.95), weight_decay=0.0, fused=True)}
+    critic_optimizer = {"critic": AdamW(critic.parameters(), lr=update.critic_lr, betas=(0.9, 0.95), weight_decay=0.0, fused=True)}
+    state = TrainState(policy, policy_optimizer | critic_optimizer, modules={"critic": critic},
+                       extra={"kl_coefficient": config.kl.coefficient, "best_gold": None, "checks_since_best": 0, "stopped": False})
+    log.truncate(states.resume(out, state))
+    logprobs_of, values_of = device.compiled(policy_logprobs), device.compiled(token_scores)
+    if state.step == 0:
+        log.write({"step": 0} | check(config, state, tokenizer, judge, dev_questions, monitor, out, device))
+
+    while state.step < config.iterations and not state.extra["stopped"]:
+        clock = time.perf_counter()
+        iteration, coefficient = state.step, state.extra["kl_coefficient"]
+
+        # Sample answers and have them judged.
+        rollout = roll_out(policy, tokenizer, draw(prompts, config.prompts, iteration, seed), max_new_tokens=config.max_new_tokens,
+                           temperature=config.temperature, generator=generator_of(seed, iteration), device=device)
+        scores = torch.tensor(score(judge, items_of(rollout), device=device), device=device.type)  # (N,)
+        ended = torch.tensor(rollout.ended, device=device.type)  # (N,)
+
+        # Rewards: what each choice cost in KL, and at the last choice the score.
+        packed = pack_rollout(rollout, update.rows, update.row_tokens)
+        batch = packed.batch.to(device.type)
+        is_action = batch.is_target.bool()  # (R, T)
+        before = measure(logprobs_of, values_of, policy, reference, critic, batch, config, device)
+        paid = scores - config.missing_end_penalty * (~ended)  # (N,)
+        rewards = token_rewards(before, is_action, paid, packed.last_action, coefficient)  # (R, T)
+
+        # Advantages.
+        advantages, returns = gae(rewards, before.values, is_action, update.gamma, update.lam)
+        experience = Experience(batch, is_action, before.logprobs, before.values, whiten(advantages, is_action), returns)
+
+        # Several epochs of minibatches over the same answers.
+        learns = iteration >= config.critic_warmup
+        steps = []
+        for rows in minibatches(len(batch.ids), update.rows, update.epochs, seed, iteration):
+            mini = experience.rows(rows.to(device.type))
+            replay = Replay(out, iteration, policy, mini.batch._asdict())
+            values = values_of(critic, *inputs(mini.batch), device.autocast_dtype)  # (rows, T)
+            value_loss = clipped_value_loss(values, mini.values, mini.returns, mini.is_action, update.value_clip)
+            take_step(value_loss, critic, critic_optimizer, update.clip_norm, replay)
+            record = {"value_loss": value_loss.item()}
+            if learns:
+                logprobs, _ = logprobs_of(policy, *inputs(mini.batch), mini.batch.targets, config.temperature, device.autocast_dtype)
+                surrogate = clipped_surrogate_loss(logprobs, mini.logprobs, mini.advantages, mini.is_action, update.clip)
+                grad_norm = take_step(surrogate.loss, policy, policy_optimizer, update.clip_norm, replay)
+                record |= {"policy_loss": surrogate.loss.item(), "clip_fraction": surrogate.clip_fraction.item(),
+                           "ratio_deviation": surrogate.ratio_deviation.item(), "grad_norm": grad_norm.item()}
+            steps.append(record)
+
+        # The leash: shorter when the policy strays beyond the target.
+        kl = per_answer(before.kl, is_action, rollout)
+        if learns and config.kl.target_nats is not None:
+            state.extra["kl_coefficient"] = next_coefficient(coefficient, kl, config.kl.target_nats, config.kl.gain)
+        state.step += 1
+
+        log.write({"step": state.step, "kl_coefficient": coefficient, "seconds": time.perf_counter() - clock}
+                  | answer_metrics(rollout, scores, monitor) | policy_metrics(before, experience, rollout) | update_metrics(steps))
+        last = state.step == config.iterations
+        if state.step % config.dev_every == 0 or last:
+            log.write({"step": state.step} | check(config, state, tokenizer, judge, dev_questions, monitor, out, device))
+            state.extra["stopped"] = config.stop_after is not None and (last or state.extra["checks_since_best"] >= config.stop_after)
+        if state.extra["stopped"]:
+            load_weights(policy, out / "best")
+        if state.step % config.checkpoint_every == 0 or last or state.extra["stopped"]:
+            states.save(out, state)
+    return states.newest_step(out)
+
+
+def policy_logprobs(model: Transformer, ids: Tensor, segment_ids: Tensor, positions: Tensor, targets: Tensor, temperature: float,
+                    autocast_dtype: torch.dtype | None) -> tuple[Tensor, Tensor]:
+    """log P(targets) at the sampling temperature, (R, T) fp32, and log P of every token without gradient, (R, T, V) fp32."""
+    with autocast(ids.device.type, autocast_dtype):
+        logits = model(ids, segment_ids, positions)
+    everything = (logits / temperature).log_softmax(-1)
+    return everything.gather(-1, targets.unsqueeze(-1)).squeeze(-1), everything.detach()
+
+
+def measure(logprobs_of: Callable, values_of: Callable, policy: Transformer, reference: Transformer, critic: ValueModel, batch: Batch,
+            config: PPOConfig, device: Device) -> Measured:
+    """Gradients stay on, and nobody asks for them: without them the compiler would build other graphs, which round differently, and the
+    first ratio would not be 1. For the same reason the reference's weights are not marked as frozen: no optimiser holds them."""
+    chunks = []
+    for start in range(0, len(batch.ids), config.update.rows):
+        part = Batch(*(tensor[start:start + config.update.rows] for tensor in batch))
+        arguments = (*inputs(part), part.targets, config.temperature, device.autocast_dtype)
+        chosen, p = logprobs_of(policy, *arguments)
+        reference_chosen, q = logprobs_of(reference, *arguments)
+        values = values_of(critic, *inputs(part), device.autocast_dtype)
+        chunks.append((chosen.detach(), reference_chosen.detach(), (p.exp() * (p - q)).sum(-1), -(p.exp() * p).sum(-1), values.detach()))
+    return Measured(*(torch.cat(tensors) for tensors in zip(*chunks, strict=True)))
+
+
+def token_rewards(before: Measured, is_action: Tensor, paid: Tensor, last_action: tuple[Tensor, Tensor], coefficient: float) -> Tensor:
+    """−β (log π − log ρ) at every choice, plus the answer's score at its last: Ziegler et al. 2019 (arXiv:1909.08593), eq. 2. (R, T)"""
+    rewards = torch.where(is_action, -coefficient * (before.logprobs - before.reference_logprobs), 0.0)
+    rewards[last_action] += paid
+    return rewards
+
+
+def next_coefficient(coefficient: float, kl: float, target_nats: float, gain: float) -> float:
+    """β ← β (1 + K_β clip((KL − target) / target, −.2, .2)): Ziegler et al. 2019, section 2.2."""
+    return coefficient * (1 + gain * min(max((kl - target_nats) / target_nats, -0.2), 0.2))
+
+
+def make_critic(origin: str, policy: Transformer, judge: Judge) -> ValueModel:
+    """A value model with its own weights, its trunk copied from the policy or from the judge; its first values are 0."""
+    critic = ValueModel(policy.config)
+    trunk = policy.model if origin == "policy" else judge.model.model
+    critic.model.load_state_dict(trunk.state_dict())
+    return critic
+
+
+def prompts_that_fit(prompts: Sequence[Question], tokenizer: Tokenizer, config: PPOConfig) -> list[Question]:
+    room = config.update.row_tokens + 1 - config.max_new_tokens
+    kept = [question for question in prompts if len(render_prompt(question.messages, tokenizer)) <= room]
+    if not kept:
+        raise BatchError(f"none of {len(prompts)} prompts fits {room} tokens; raise ppo.update.row_tokens or lower ppo.max_new_tokens.")
+    return kept
+
+
+def draw(prompts: Sequence[Question], count: int, iteration: int, seed: int) -> list[Question]:
+    """The iteration's prompts: epoch after epoch, each in its own order; a pure function of (seed, iteration)."""
+    places = range(iteration * count, (iteration + 1) * count)
+    orders = {epoch: np.random.default_rng([seed, epoch]).permutation(len(prompts)) for epoch in {place // len(prompts) for place in places}}
+    return [prompts[orders[place // len(prompts)][place % len(prompts)]] for place in places]
+
+
+def generator_of(seed: int, iteration: int) -> torch.Generator:
+    return torch.Generator().manual_seed(int(np.random.SeedSequence([seed, iteration]).generate_state(1)[0]))
+
+
+def minibatches(rows: int, size: int, epochs: int, seed: int, iteration: int) -> Iterator[Tensor]:
+    """Indices of rows: all of them once an epoch, `size` at a time. (size,)"""
+    random = np.random.default_rng([seed, iteration])
+    for _ in range(epochs):
+        yield from torch.from_numpy(random.permutation(rows)).split(size)
+
+
+def items_of(rollout: Rollout) -> list[Item]:
+    return [Item(question.reference, question.messages, answer) for question, answer in zip(rollout.questions, rollout.answers, strict=True)]
+
+
+def check(config: PPOConfig, state: TrainState, tokenizer: Tokenizer, judge: Judge, questions: Sequence[Question], monitor: Monitor,
+          out: Path, device: Device) -> dict[str, float]:
+    """Greedy answers to the dev questions, as dev_…; remembers the best gold and, if the stage may stop there, its weights."""
+    if not questions:
+        return {}
+    rollout = roll_out(state.model, tokenizer, questions, max_new_tokens=config.max_new_tokens, temperature=0, generator=None, device=device)
+    found = answer_metrics(rollout, torch.tensor(score(judge, items_of(rollout), device=device)), monitor)
+    if config.stop_after is not None:
+        better = state.extra["best_gold"] is None or found["gold"] > state.extra["best_gold"]
+        state.extra |= {"best_gold": found["gold"], "checks_since_best": 0} if better else {"checks_since_best": state.extra["checks_since_best"] + 1}
+        if better:
+            save_model(state.model, out / "best")
+    return {f"dev_{name}": value for name, value in found.items()}
+
+
+def answer_metrics(rollout: Rollout, scores: Tensor, monitor: Monitor) -> dict[str, float]:
+    """reward: the judge's mean score, before any price or penalty; length in tokens; ended: the share; and what the monitor saw."""
+    found = {"reward": scores.mean().item(), "reward_sd": scores.std(unbiased=False).item(), "length": float(np.mean(rollout.lengths)),
+             "ended": float(np.mean(rollout.ended))}
+    return found | monitor(rollout.question_ids, list(rollout.answers), list(rollout.ended))
+
+
+def policy_metrics(before: Measured, experience: Experience, rollout: Rollout) -> dict[str, float]:
+    """KL from the reference in nats per answer, exact and estimated; entropy in nats per token; how well the critic knew the returns."""
+    estimates = kl_estimates(before.logprobs, before.reference_logprobs)
+    is_action = experience.is_action
+    return ({"kl": per_answer(before.kl, is_action, rollout)}
+            | {f"kl_{name}": per_answer(value, is_action, rollout) for name, value in estimates._asdict().items()}
+            | {"entropy": before.entropy[is_action].mean().item(),
+               "explained_variance": explained_variance(before.values, experience.returns, is_action)})
+
+
+def update_metrics(steps: Sequence[dict[str, float]]) -> dict[str, float]:
+    """Means over the iteration's updates, and two ends of one: the first ratio is exactly 1, the largest shows how far it went."""
+    means = {name: float(np.mean([step[name] for step in steps])) for name in steps[0] if name != "ratio_deviation"}
+    if "ratio_deviation" not in steps[0]:
+        return means
+    deviations = [step["ratio_deviation"] for step in steps]
+    return means | {"first_ratio_deviation": deviations[0], "largest_ratio_deviation": max(deviations)}
+
+
+def per_answer(x: Tensor, is_action: Tensor, rollout: Rollout) -> float:
+    """The sum over an answer's choices, mean over answers."""
+    return x[is_action].sum().item() / len(rollout.answers)

@@ -1,0 +1,97 @@
+"""Sampling answers from a policy: for the annotators on disk, for PPO as packed rows.
+
+N answers, R rows, T tokens a row
+"""
+import json
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from pharmgpt.model.device import Device
+from pharmgpt.model.generate import generate
+from pharmgpt.model.transformer import Transformer
+from pharmgpt.text.chat import render_prompt
+from pharmgpt.text.records import Question
+from pharmgpt.text.tokenizer import Tokenizer
+from pharmgpt.train.batches import Batch, Segment, assemble, pack
+
+
+@dataclass(frozen=True)
+class Rollout:
+    """Questions and one answer each. `answer_ids` hold the end token where the answer ended; `answers` are their text."""
+
+    questions: tuple[Question, ...]
+    prompt_ids: tuple[list[int], ...]
+    answer_ids: tuple[list[int], ...]
+    answers: tuple[str, ...]
+    ended: tuple[bool, ...]
+
+    @property
+    def question_ids(self) -> list[str]:
+        return [question.id for question in self.questions]
+
+    @property
+    def lengths(self) -> list[int]:
+        return [len(ids) for ids in self.answer_ids]
+
+
+class Sampled(NamedTuple):
+    """A line of samples.jsonl."""
+
+    question_id: str
+    answers: list[str]
+    ended: list[bool]
+
+
+class Packed(NamedTuple):
+    """A rollout as rows. In `batch`, is_target is 1 at the state in which each answer token was chosen: entry t chose targets[t]."""
+
+    batch: Batch
+    last_action: tuple[Tensor, Tensor]  # (N,) rows and (N,) columns of each answer's last choice
+
+
+def roll_out(policy: Transformer, tokenizer: Tokenizer, questions: Sequence[Question], *, max_new_tokens: int, temperature: float,
+             generator: torch.Generator | None, device: Device, samples_per_question: int = 1, batch_size: int = 64) -> Rollout:
+    """Answer every question `samples_per_question` times; a question's answers stand together. temperature 0 is greedy."""
+    prompts = [render_prompt(question.messages, tokenizer) for question in questions]
+    completions = generate(policy, prompts, max_new_tokens=max_new_tokens, end_id=tokenizer.end_id, temperature=temperature,
+                           generator=generator, batch_size=batch_size, samples_per_prompt=samples_per_question, dtype=device.autocast_dtype)
+    repeated = [index for index in range(len(questions)) for _ in range(samples_per_question)]
+    return Rollout(questions=tuple(questions[index] for index in repeated), prompt_ids=tuple(prompts[index] for index in repeated),
+                   answer_ids=tuple(completion.ids for completion in completions),
+                   answers=tuple(tokenizer.decode(completion.ids).strip() for completion in completions),
+                   ended=tuple(completion.finished for completion in completions))
+
+
+def sample_answers(policy: Transformer, tokenizer: Tokenizer, questions: Sequence[Question], answers: int, *, max_new_tokens: int = 72,
+                   temperature: float = 1.0, seed: int, device: Device, batch_size: int = 64) -> list[Sampled]:
+    """What the annotators judge: several answers to each question."""
+    rollout = roll_out(policy, tokenizer, questions, max_new_tokens=max_new_tokens, temperature=temperature, batch_size=batch_size,
+                       generator=torch.Generator().manual_seed(seed), device=device, samples_per_question=answers)
+    starts = range(0, len(rollout.answers), answers)
+    return [Sampled(rollout.questions[start].id, list(rollout.answers[start:start + answers]), list(rollout.ended[start:start + answers]))
+            for start in starts]
+
+
+def write_samples(path: Path, samples: Iterable[Sampled]) -> None:
+    with open(path, "w", encoding="utf-8") as file:
+        for sample in samples:
+            file.write(json.dumps(sample._asdict(), ensure_ascii=False) + "\n")
+
+
+def pack_rollout(rollout: Rollout, rows: int, row_tokens: int) -> Packed:
+    """Rows of whole episodes, filled up with empty rows to a multiple of `rows`, so that minibatches have one shape."""
+    segments = [Segment(np.array(prompt + answer), np.array([False] * len(prompt) + [True] * len(answer)))
+                for prompt, answer in zip(rollout.prompt_ids, rollout.answer_ids, strict=True)]
+    lengths = [len(segment.ids) - 1 for segment in segments]
+    longest_first = sorted(range(len(lengths)), key=lambda index: -lengths[index])
+    packed = [[longest_first[place] for place in row] for row in pack([lengths[index] for index in longest_first], row_tokens)]
+    packed += [[] for _ in range(-len(packed) % rows)]
+    last = {index: (r, end - 1) for r, row in enumerate(packed) for index, end in zip(row, np.cumsum([lengths[i] for i in row]), strict=True)}
+    where = torch.tensor([last[index] for index in range(len(segments))])  # (N, 2)
+    return Packed(assemble(segments, packed, row_tokens), (where[:, 0], where[:, 1]))
