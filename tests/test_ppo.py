@@ -14,14 +14,16 @@ from pharmgpt.train.batches import BatchError
 from pharmgpt.train.best_of_n import best_of_n, kl_bound
 from pharmgpt.train.judge import Judge, token_scores, write_judge
 from pharmgpt.train.optimizer import NonFiniteError
-from pharmgpt.train.ppo import KLConfig, Measured, PPOConfig, StepConfig, draw, measure, minibatches, next_coefficient, policy_logprobs, token_rewards
+from pharmgpt.train.ppo import (KLConfig, Measured, PPOConfig, StepConfig, draw, measure, minibatches, next_coefficient, policy_logprobs,
+                                token_rewards)
 from pharmgpt.train.rollout import Rollout, pack_rollout, roll_out, sample_answers, write_samples
 from pharmgpt.train.state import step_folder
 
 TOKENIZER = train_tokenizer(["Avoid it. The cut-off is 30. It is fine."] * 20, 270)
-SHAPE = ModelConfig(vocab_size=TOKENIZER.vocab_size, d_model=16, n_layers=1, n_heads=1, n_kv_heads=1, head_dim=16, d_ff=32, max_positions=64)
-CONFIG = PPOConfig(update=StepConfig(epochs=2, rows=4, row_tokens=32, policy_lr=1e-2, critic_lr=1e-2), kl=KLConfig(coefficient=0.05), iterations=4,
-                   prompts=16, max_new_tokens=8, critic_warmup=1, dev_every=2, checkpoint_every=1)
+SHAPE = ModelConfig(vocab_size=TOKENIZER.vocab_size, d_model=16, n_layers=1, n_heads=1, n_kv_heads=1, head_dim=16, d_ff=32,
+                    max_positions=64)
+CONFIG = PPOConfig(update=StepConfig(epochs=2, rows=4, row_tokens=32, policy_lr=1e-2, critic_lr=1e-2), kl=KLConfig(coefficient=0.05),
+                   iterations=4, prompts=16, max_new_tokens=8, critic_warmup=1, dev_every=2, checkpoint_every=1)
 
 
 def question(number):
@@ -67,7 +69,8 @@ def no_gold(question_ids, answers, ended):
 
 def run(folders, out, config=CONFIG, monitor=no_gold, log=None):
     log = Records() if log is None else log
-    folder = stage.ppo(config, TOKENIZER, *folders, PROMPTS, PROMPTS[:3], monitor, out=out, log=log, device=EAGER, seed=0)
+    folder = stage.ppo(config, TOKENIZER, PROMPTS, policy_dir=folders[0], reward_dir=folders[1], dev_questions=PROMPTS[:3], monitor=monitor,
+                       out=out, log=log, device=EAGER, seed=0)
     return folder, log
 
 
@@ -131,7 +134,8 @@ def test_the_reference_is_the_sft_model_to_the_end(folders, tmp_path):
     _, log = run(folders, tmp_path / "out", CONFIG.model_copy(update={"iterations": 3}))
     judge = Judge(load_model(folders[1]), TOKENIZER)
     policy, sft = load_model(step_folder(tmp_path / "out", 2)), load_model(folders[0])
-    rollout = roll_out(policy, TOKENIZER, draw(PROMPTS, 16, 2, 0), max_new_tokens=8, temperature=1.0, generator=stage.generator_of(0, 2), device=EAGER)
+    rollout = roll_out(policy, TOKENIZER, draw(PROMPTS, 16, 2, 0), max_new_tokens=8, temperature=1.0, generator=stage.generator_of(0, 2),
+                       device=EAGER)
     batch = pack_rollout(rollout, 4, 32).batch
     critic = stage.make_critic("policy", policy, judge)
     before = measure(policy_logprobs, token_scores, policy, sft, critic, batch, CONFIG, EAGER)
@@ -227,10 +231,11 @@ def test_samples_for_annotators_are_one_line_a_question_and_depend_on_the_seed_o
 
 
 def test_best_of_n_keeps_the_answer_that_the_judge_likes_best():
-    rollout = Rollout(tuple(PROMPTS[:2]) * 2, ([1],) * 4, ([2],) * 4, ("a", "ccc", "bb", "bb"), (True, False, True, False))
-    rollout = Rollout((PROMPTS[0], PROMPTS[0], PROMPTS[1], PROMPTS[1]), *[getattr(rollout, name) for name in ("prompt_ids", "answer_ids", "answers", "ended")])
+    questions = (PROMPTS[0], PROMPTS[0], PROMPTS[1], PROMPTS[1])
+    rollout = Rollout(questions, ([1],) * 4, ([2],) * 4, ("a", "ccc", "bb", "bb"), (True, False, True, False))
     best = best_of_n(rollout, 2, lambda items: [len(item.answer) for item in items])
-    assert [(kept.question_id, kept.answer, kept.ended, kept.scores) for kept in best] == [("q0", "ccc", False, [1, 3]), ("q1", "bb", True, [2, 2])]
+    assert [(kept.question_id, kept.answer, kept.ended) for kept in best] == [("q0", "ccc", False), ("q1", "bb", True)]
+    assert [kept.scores for kept in best] == [[1, 3], [2, 2]]
     assert kl_bound(1) == 0 and kl_bound(2) == pytest.approx(0.193147)
     with pytest.raises(ValueError, match="no multiple"):
         best_of_n(rollout, 3, lambda items: [0.0] * len(items))

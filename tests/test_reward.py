@@ -13,7 +13,8 @@ from pharmgpt.model.transformer import ModelConfig, Transformer
 from pharmgpt.text.records import Message, PreferencePair
 from pharmgpt.text.tokenizer import train_tokenizer
 from pharmgpt.train.batches import BatchError, assemble
-from pharmgpt.train.judge import Item, Judge, ScoreError, answer_scores, judged_segment, load_judge, log_odds, pair_scores, read_positions, score
+from pharmgpt.train.judge import (Item, Judge, ScoreError, answer_scores, judged_segment, load_judge, log_odds, pair_scores, read_positions,
+                                  score)
 from pharmgpt.train.optimizer import OptimizerConfig
 from pharmgpt.train.reward import RewardConfig, pair_batches, pair_segments, train_reward
 
@@ -33,7 +34,8 @@ class Records(list):
 @pytest.fixture
 def start(tmp_path):
     """A language model with random weights, small enough to train in a second."""
-    config = ModelConfig(vocab_size=TOKENIZER.vocab_size, d_model=16, n_layers=1, n_heads=1, n_kv_heads=1, head_dim=16, d_ff=32, max_positions=128)
+    config = ModelConfig(vocab_size=TOKENIZER.vocab_size, d_model=16, n_layers=1, n_heads=1, n_kv_heads=1, head_dim=16, d_ff=32,
+                         max_positions=128)
     model, generator = Transformer.initialise(config, 0), torch.Generator().manual_seed(0)
     for name, parameter in model.named_parameters():
         if parameter.ndim == 2 and not parameter.any():  # as after training: no projection is zero

@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 from pharmgpt.train.judge import Item
-from pharmgpt.train.rollout import Rollout
+from pharmgpt.train.rollout import Rollout, items_of
 
 
 class Best(NamedTuple):
@@ -25,9 +25,8 @@ def best_of_n(rollout: Rollout, n: int, judge: Callable[[Sequence[Item]], Sequen
     """`rollout` holds n answers a question, together, as roll_out(samples_per_question=n) leaves them. Of equal scores the first wins."""
     if n < 1 or len(rollout.answers) % n:
         raise ValueError(f"{len(rollout.answers)} answers are no multiple of n = {n}; sample n answers for each question.")
-    items = [Item(question.reference, question.messages, answer) for question, answer in zip(rollout.questions, rollout.answers, strict=True)]
-    scores = list(judge(items))
-    return [_best(rollout, scores, range(start, start + n)) for start in range(0, len(items), n)]
+    scores = list(judge(items_of(rollout)))
+    return [_best(rollout, scores, range(start, start + n)) for start in range(0, len(scores), n)]
 
 
 def kl_bound(n: int) -> float:

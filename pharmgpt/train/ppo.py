@@ -1,8 +1,8 @@
 """PPO: raise the judge's score of the policy's own answers, and stay near the SFT model. One file, in the paper's order.
 
-`ppo(config, tokenizer, start, reward, prompts, dev_questions, monitor, out=…, log=…, device=…, seed=…)`. Each iteration samples answers,
-scores them, prices every token's departure from the reference (Ziegler et al. 2019), estimates advantages, and takes a few epochs of
-clipped steps (Schulman et al. 2017). The critic has its own weights and is warmed up while the policy stands still.
+`ppo(config, tokenizer, prompts, policy_dir=…, reward_dir=…, dev_questions=…, monitor=…, out=…, log=…, device=…, seed=…)`. Each iteration
+samples answers, scores them, prices every token's departure from the reference (Ziegler et al. 2019), estimates advantages, and takes a
+few epochs of clipped steps (Schulman et al. 2017). The critic has its own weights and is warmed up while the policy stands still.
 
 What old probabilities, reference probabilities and new ones have in common: one function, one shape, one compiled graph. So before the
 first update the ratio is exactly 1 and the KL exactly 0; the decoder's own probabilities (bf16, cached) would give neither.
@@ -32,11 +32,11 @@ from pharmgpt.text.tokenizer import Tokenizer
 from pharmgpt.train import state as states
 from pharmgpt.train.advantages import explained_variance, gae, whiten
 from pharmgpt.train.batches import Batch, BatchError
-from pharmgpt.train.judge import Item, Judge, inputs, load_judge, score, token_scores
+from pharmgpt.train.judge import Judge, inputs, load_judge, score, token_scores
 from pharmgpt.train.losses import clipped_surrogate_loss, clipped_value_loss, kl_estimates
 from pharmgpt.train.optimizer import Replay, take_step
 from pharmgpt.train.pretrain import Log
-from pharmgpt.train.rollout import Rollout, pack_rollout, roll_out
+from pharmgpt.train.rollout import Rollout, items_of, pack_rollout, roll_out
 from pharmgpt.train.state import TrainState
 
 Monitor = Callable[[list[str], list[str], list[bool]], dict[str, float]]  # question ids, answers, ended → {"gold": …, …}
@@ -116,11 +116,11 @@ class Experience(NamedTuple):
         return Experience(Batch(*(tensor[chosen] for tensor in self.batch)), *(tensor[chosen] for tensor in self[1:]))
 
 
-def ppo(config: PPOConfig, tokenizer: Tokenizer, start: Path, reward: Path, prompts: Sequence[Question], dev_questions: Sequence[Question],
-        monitor: Monitor, *, out: Path, log: Log, device: Device, seed: int) -> Path:
-    """`start` holds the SFT weights, `reward` the judge (each a step folder). Returns the folder of the last step."""
-    policy, reference = (load_model(start, [Transformer]).to(device.type) for _ in range(2))
-    judge = load_judge(reward, tokenizer)
+def ppo(config: PPOConfig, tokenizer: Tokenizer, prompts: Sequence[Question], *, policy_dir: Path, reward_dir: Path,
+        dev_questions: Sequence[Question], monitor: Monitor, out: Path, log: Log, device: Device, seed: int) -> Path:
+    """`policy_dir` holds the SFT weights, `reward_dir` the judge (each a step folder). Returns the folder of the last step."""
+    policy, reference = (load_model(policy_dir, [Transformer]).to(device.type) for _ in range(2))
+    judge = load_judge(reward_dir, tokenizer)
     judge.model.to(device.type)
     critic = make_critic(config.critic_from, policy, judge).to(device.type)
     prompts = prompts_that_fit(prompts, tokenizer, config)
@@ -248,7 +248,8 @@ def prompts_that_fit(prompts: Sequence[Question], tokenizer: Tokenizer, config: 
 def draw(prompts: Sequence[Question], count: int, iteration: int, seed: int) -> list[Question]:
     """The iteration's prompts: epoch after epoch, each in its own order; a pure function of (seed, iteration)."""
     places = range(iteration * count, (iteration + 1) * count)
-    orders = {epoch: np.random.default_rng([seed, epoch]).permutation(len(prompts)) for epoch in {place // len(prompts) for place in places}}
+    epochs = {place // len(prompts) for place in places}
+    orders = {epoch: np.random.default_rng([seed, epoch]).permutation(len(prompts)) for epoch in epochs}
     return [prompts[orders[place // len(prompts)][place % len(prompts)]] for place in places]
 
 
@@ -263,10 +264,6 @@ def minibatches(rows: int, size: int, epochs: int, seed: int, iteration: int) ->
         yield from torch.from_numpy(random.permutation(rows)).split(size)
 
 
-def items_of(rollout: Rollout) -> list[Item]:
-    return [Item(question.reference, question.messages, answer) for question, answer in zip(rollout.questions, rollout.answers, strict=True)]
-
-
 def check(config: PPOConfig, state: TrainState, tokenizer: Tokenizer, judge: Judge, questions: Sequence[Question], monitor: Monitor,
           out: Path, device: Device) -> dict[str, float]:
     """Greedy answers to the dev questions, as dev_…; remembers the best gold and, if the stage may stop there, its weights."""
@@ -275,8 +272,9 @@ def check(config: PPOConfig, state: TrainState, tokenizer: Tokenizer, judge: Jud
     rollout = roll_out(state.model, tokenizer, questions, max_new_tokens=config.max_new_tokens, temperature=0, generator=None, device=device)
     found = answer_metrics(rollout, torch.tensor(score(judge, items_of(rollout), device=device)), monitor)
     if config.stop_after is not None:
-        better = state.extra["best_gold"] is None or found["gold"] > state.extra["best_gold"]
-        state.extra |= {"best_gold": found["gold"], "checks_since_best": 0} if better else {"checks_since_best": state.extra["checks_since_best"] + 1}
+        best, since = state.extra["best_gold"], state.extra["checks_since_best"]
+        better = best is None or found["gold"] > best
+        state.extra |= {"best_gold": found["gold"], "checks_since_best": 0} if better else {"checks_since_best": since + 1}
         if better:
             save_model(state.model, out / "best")
     return {f"dev_{name}": value for name, value in found.items()}

@@ -19,6 +19,7 @@ from pharmgpt.text.chat import render_prompt
 from pharmgpt.text.records import Question
 from pharmgpt.text.tokenizer import Tokenizer
 from pharmgpt.train.batches import Batch, Segment, assemble, pack
+from pharmgpt.train.judge import Item
 
 
 @dataclass(frozen=True)
@@ -84,6 +85,11 @@ def write_samples(path: Path, samples: Iterable[Sampled]) -> None:
             file.write(json.dumps(sample._asdict(), ensure_ascii=False) + "\n")
 
 
+def items_of(rollout: Rollout) -> list[Item]:
+    """The rollout as a judge reads it."""
+    return [Item(question.reference, question.messages, answer) for question, answer in zip(rollout.questions, rollout.answers, strict=True)]
+
+
 def pack_rollout(rollout: Rollout, rows: int, row_tokens: int) -> Packed:
     """Rows of whole episodes, filled up with empty rows to a multiple of `rows`, so that minibatches have one shape."""
     segments = [Segment(np.array(prompt + answer), np.array([False] * len(prompt) + [True] * len(answer)))
@@ -92,6 +98,7 @@ def pack_rollout(rollout: Rollout, rows: int, row_tokens: int) -> Packed:
     longest_first = sorted(range(len(lengths)), key=lambda index: -lengths[index])
     packed = [[longest_first[place] for place in row] for row in pack([lengths[index] for index in longest_first], row_tokens)]
     packed += [[] for _ in range(-len(packed) % rows)]
-    last = {index: (r, end - 1) for r, row in enumerate(packed) for index, end in zip(row, np.cumsum([lengths[i] for i in row]), strict=True)}
+    ends = [np.cumsum([lengths[index] for index in row]) for row in packed]
+    last = {index: (r, end - 1) for r, row in enumerate(packed) for index, end in zip(row, ends[r], strict=True)}
     where = torch.tensor([last[index] for index in range(len(segments))])  # (N, 2)
     return Packed(assemble(segments, packed, row_tokens), (where[:, 0], where[:, 1]))
