@@ -1,0 +1,93 @@
+"""The decision of a whole answer: which of its decision claims governs, or that two of them contradict each other.
+
+A conditional decision counts only where the question's patient meets the condition. Compatible decisions merge into the one that asks for
+more ("can be used" and "reduce the dose" is reduce); incompatible ones leave the answer without a clear decision.
+"""
+import re
+from typing import NamedTuple
+
+from pharmgpt.knowledge.context import Context
+from pharmgpt.knowledge.decisions import CAUTION
+from pharmgpt.knowledge.reading import Claim
+from pharmgpt.knowledge.schema import KnowledgeBase
+
+DECLINING = ("refuse", "out_of_scope", "unknown", "ask")
+PERMISSION_ASKED = re.compile(r"\b(?:can|may|could|would|is it|safe|all right|ok|okay|fine|suitable|possible|good|wise|continue|carry on|give)\b", re.IGNORECASE)
+HARM_ASKED = re.compile(r"\b(?:interact|problem|risk|reason not|clash|rule out|contraindicat\w*|avoid|worry|need to|should be (?:stopped|changed)|harm|mix|changed|stopped|wrong|"
+                        r"need a change|bad|serious|trouble|objection)\b", re.IGNORECASE)
+
+
+class Verdict(NamedTuple):
+    """`decision` is None where nothing is decided or where `readings`, the decisions an answer can be read as, contradict each other."""
+
+    decision: str | None
+    readings: tuple[str, ...]
+
+
+def decide(kb: KnowledgeBase, claims: list[Claim], context: Context, about: tuple[str, ...], prompt: str = "") -> Verdict:
+    """The governing decision about the drugs asked for."""
+    own = [claim for claim in claims if claim.kind == "decision" and (not about or not claim.drugs or set(claim.drugs) & set(about))]
+    clinical = _applying(kb, [claim for claim in own if claim.value in CAUTION], context)
+    values = _merge(clinical)
+    values = _with_answer_word(values, claims, prompt)
+    special = list(dict.fromkeys(claim.value for claim in own if claim.value not in CAUTION and "other" not in claim.when
+                                 and not (claim.how == "weak" and values)))
+    if special[:1] == ["emergency"] or "emergency" in special and special[0] not in ("refuse",):
+        special = ["emergency"]
+    if special:
+        readings = tuple(special) + tuple(value for value in values if special[0] != "emergency" or value == "safe")
+        return Verdict(special[0] if len(readings) == len(special) else None, readings)
+    return Verdict(values[0] if len(values) == 1 else None, tuple(values))
+
+
+def applies(kb: KnowledgeBase, claim: Claim, context: Context) -> bool:
+    """Does the patient of the question meet the conditions under which the claim is made?"""
+    if "other" in claim.when:
+        return False
+    ranges = [guard.split(":")[1:] for guard in claim.when if guard.startswith("egfr:")]
+    conditions = [guard.split(":")[1] for guard in claim.when if guard.startswith("condition:")]
+    treated = {condition for drug in claim.drugs if drug in kb.drugs for condition in kb.drugs[drug].indications}
+    return (not ranges or any(_inside(float(low), float(high), context.kidney_function) for low, high in ranges)) and \
+        (not conditions or bool(set(conditions) & (set(context.conditions) | treated)))
+
+
+def _inside(low: float, high: float, value: float | None) -> bool:
+    return value is not None and (value == low if low == high else low <= value < high)
+
+
+def _applying(kb: KnowledgeBase, claims: list[Claim], context: Context) -> list[Claim]:
+    """Those that apply; where none does, one said of a point ("at 85") is a patient misread and counts as the verdict."""
+    points = [claim for claim in claims if any(guard.startswith("egfr:") and len(set(guard.split(":")[1:])) == 1 for guard in claim.when)]
+    return [claim for claim in claims if applies(kb, claim, context)] or points
+
+
+def _merge(claims: list[Claim]) -> list[str]:
+    """The different decisions that remain when compatible ones are merged."""
+    plain = {claim.value for claim in claims if not claim.how}
+    sentences = {(claim.value, claim.sentence) for claim in claims}
+    permitted = any(claim.how in ("can", "none_known") for claim in claims)
+    if any(claim.how == "dose" for claim in claims) and "safe" not in plain:
+        plain.add("reduce")
+    if "safe" in plain and {"monitor", "reduce"} & plain:  # "safe at half the dose" limits; "safe." and elsewhere "reduce the dose." contradict
+        together = all(any((value, sentence) in sentences for value in ("monitor", "reduce")) for value_, sentence in sentences if value_ == "safe")
+        if "reduce" not in plain or together:
+            plain.discard("safe")
+    if "monitor" in plain and "reduce" in plain:
+        plain.discard("monitor")
+    if permitted and not plain & {"safe", "monitor", "reduce"}:
+        plain.add("safe")
+    if not plain and any(claim.how == "implied" for claim in claims):
+        plain.add("avoid")
+    return sorted(plain, key=CAUTION.__getitem__)
+
+
+def _with_answer_word(values: list[str], claims: list[Claim], prompt: str) -> list[str]:
+    """"Yes." and "No." answer the question as it was put: alone they decide, and against what follows they contradict it."""
+    word = next((claim.value for claim in claims if claim.kind == "answer"), None)
+    permission, harm = PERMISSION_ASKED.search(prompt), HARM_ASKED.search(prompt)
+    if word is None or bool(permission) == bool(harm):
+        return values
+    said = {("yes", True): "safe", ("no", True): "avoid", ("yes", False): "avoid", ("no", False): "safe"}[word, permission is not None]
+    if not values:
+        return [said] if permission or word == "no" else []
+    return values + [said] if values == [{"safe": "avoid", "avoid": "safe"}[said]] else values
