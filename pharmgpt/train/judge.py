@@ -151,5 +151,5 @@ def load_judge(folder: Path, tokenizer: Tokenizer) -> Judge:
     """The judge that `folder` (the last step of the reward stage) holds."""
     facts = read_description(folder).get("judge")
     if facts is None:
-        raise CheckpointError(f"{folder / DESCRIPTION}: lacks `judge` (reader, offset, scale): the reward stage did not finish. Run it again.")
+        raise CheckpointError(f"{folder / DESCRIPTION}: lacks `judge`, so the reward stage did not finish; run it again.")
     return Judge(load_model(folder, [RewardModel]), tokenizer, **facts)

@@ -269,7 +269,8 @@ def check(config: PPOConfig, state: TrainState, tokenizer: Tokenizer, judge: Jud
     """Greedy answers to the dev questions, as dev_…; remembers the best gold and, if the stage may stop there, its weights."""
     if not questions:
         return {}
-    rollout = roll_out(state.model, tokenizer, questions, max_new_tokens=config.max_new_tokens, temperature=0, generator=None, device=device)
+    rollout = roll_out(state.model, tokenizer, questions, max_new_tokens=config.max_new_tokens, temperature=0, generator=None,
+                       device=device)
     found = answer_metrics(rollout, torch.tensor(score(judge, items_of(rollout), device=device)), monitor)
     if config.stop_after is not None:
         best, since = state.extra["best_gold"], state.extra["checks_since_best"]

@@ -87,7 +87,8 @@ def write_samples(path: Path, samples: Iterable[Sampled]) -> None:
 
 def items_of(rollout: Rollout) -> list[Item]:
     """The rollout as a judge reads it."""
-    return [Item(question.reference, question.messages, answer) for question, answer in zip(rollout.questions, rollout.answers, strict=True)]
+    pairs = zip(rollout.questions, rollout.answers, strict=True)
+    return [Item(question.reference, question.messages, answer) for question, answer in pairs]
 
 
 def pack_rollout(rollout: Rollout, rows: int, row_tokens: int) -> Packed:
