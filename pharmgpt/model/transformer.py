@@ -40,8 +40,8 @@ class ModelConfig(BaseModel):
 
 
 class Rope(NamedTuple):
-    cos: Tensor  # (B, 1, T, E)
-    sin: Tensor  # (B, 1, T, E)
+    cos: Tensor  # (B, T, 1, E)
+    sin: Tensor  # (B, T, 1, E)
 
 
 class LayerCache:
@@ -83,10 +83,11 @@ class Attention(nn.Module):
 
     def forward(self, x: Tensor, rope: Rope, bias: Tensor, cache: LayerCache | None = None) -> Tensor:
         B, T, _ = x.shape
-        q = self.q_norm(self.q_proj(x).view(B, T, self.n_heads, self.head_dim)).transpose(1, 2)  # (B, H, T, E)
-        k = self.k_norm(self.k_proj(x).view(B, T, self.n_kv_heads, self.head_dim)).transpose(1, 2)  # (B, K, T, E)
+        # Turned BEFORE heads move in front of tokens: the other way round, torch 2.13's compiled bf16 backward gives NaN for k on CPU.
+        q = rotate(self.q_norm(self.q_proj(x).view(B, T, self.n_heads, self.head_dim)), rope)  # (B, T, H, E)
+        k = rotate(self.k_norm(self.k_proj(x).view(B, T, self.n_kv_heads, self.head_dim)), rope)  # (B, T, K, E)
         v = self.v_proj(x).view(B, T, self.n_kv_heads, self.head_dim).transpose(1, 2)  # (B, K, T, E)
-        q, k = rotate(q, rope).to(v.dtype), rotate(k, rope).to(v.dtype)
+        q, k = q.to(v.dtype).transpose(1, 2), k.to(v.dtype).transpose(1, 2)  # (B, H, T, E), (B, K, T, E)
         if cache is not None:
             k, v = cache.extend(k, v)
         y = attend(q, k, v, bias)  # (B, H, T, E)
@@ -131,7 +132,7 @@ class Trunk(nn.Module):
 
     def forward(self, ids: Tensor, positions: Tensor, may_attend: Tensor, caches: list[LayerCache] | None = None) -> Tensor:
         x = self.embed_tokens(ids)  # (B, T, D)
-        rope = Rope(self.rope_cos[positions].unsqueeze(1), self.rope_sin[positions].unsqueeze(1))
+        rope = Rope(self.rope_cos[positions].unsqueeze(2), self.rope_sin[positions].unsqueeze(2))
         bias = torch.zeros(may_attend.shape, device=ids.device).masked_fill(~may_attend, float("-inf"))
         for index, layer in enumerate(self.layers):
             x = layer(x, rope, bias, None if caches is None else caches[index])

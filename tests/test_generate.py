@@ -1,0 +1,107 @@
+import pytest
+import torch
+
+from pharmgpt.model.generate import choose, compute_copy, generate, stream
+from test_transformer import CONFIG, random_model
+
+PROMPTS = [[3, 9, 4], [7], [5, 5, 8, 1, 2, 6, 30], [11, 12]]
+NEVER = -1
+
+
+def uncached(model, prompt, tokens, end_id=NEVER):
+    """Greedy, by running the whole sequence again for every token."""
+    ids = list(prompt)
+    for _ in range(tokens):
+        ids.append(int(model(torch.tensor([ids]))[0, -1].argmax()))
+        if ids[-1] == end_id:
+            break
+    return ids[len(prompt):]
+
+
+def sampled(model, seed=0, **more):
+    return generate(model, PROMPTS, max_new_tokens=12, temperature=1.0, generator=torch.Generator().manual_seed(seed), **{"end_id": 9} | more)
+
+
+def test_cached_generation_equals_uncached():
+    model = random_model()
+    completions = generate(model, PROMPTS, max_new_tokens=10, end_id=NEVER)
+    assert [completion.ids for completion in completions] == [uncached(model, prompt, 10) for prompt in PROMPTS]
+
+
+def test_cached_logits_equal_uncached_to_1e_5():
+    from pharmgpt.model.generate import Decoder
+    model = random_model()
+    decoder = Decoder(model, PROMPTS, 1, 4)
+    with torch.inference_mode():
+        cached = [decoder.prefill()] + [decoder.step(torch.tensor([token] * 4)) for token in (20, 21, 22)]
+        for row, prompt in enumerate(PROMPTS):
+            whole = model(torch.tensor([prompt + [20, 21, 22]]))[0, len(prompt) - 1:]
+            torch.testing.assert_close(torch.stack([logits[row] for logits in cached]), whole, rtol=1e-5, atol=1e-5)
+
+
+def test_generation_stops_at_the_end_token_and_says_so():
+    model = random_model()
+    free = uncached(model, PROMPTS[0], 10)
+    end_id = free[4]
+    completion = generate(model, PROMPTS[:1], max_new_tokens=10, end_id=end_id)[0]
+    assert completion.ids == free[:free.index(end_id) + 1] and completion.finished
+    assert not generate(model, PROMPTS[:1], max_new_tokens=3, end_id=NEVER)[0].finished
+
+
+def test_rows_that_end_early_do_not_disturb_the_others():
+    model = random_model()
+    for end_id in range(CONFIG.vocab_size):
+        completions = generate(model, PROMPTS, max_new_tokens=8, end_id=end_id)
+        assert [completion.ids for completion in completions] == [uncached(model, prompt, 8, end_id) for prompt in PROMPTS]
+
+
+def test_a_sample_does_not_depend_on_batch_size_or_neighbours():
+    model = random_model()
+    assert sampled(model, batch_size=64) == sampled(model, batch_size=1) == sampled(model, batch_size=3)
+
+
+def test_the_same_generator_gives_the_same_samples_and_another_one_others():
+    model = random_model()
+    assert sampled(model, 1) == sampled(model, 1) != sampled(model, 2)
+
+
+def test_samples_of_a_shared_prompt_stand_together_and_differ():
+    model = random_model()
+    together = sampled(model, samples_per_prompt=5, end_id=NEVER)
+    assert len(together) == 20 and len({tuple(completion.ids) for completion in together[:5]}) > 1
+    alone = generate(model, [prompt for prompt in PROMPTS for _ in range(5)], max_new_tokens=12, end_id=NEVER, temperature=1.0,
+                     generator=torch.Generator().manual_seed(0))
+    assert together == alone
+
+
+def test_streaming_says_what_generation_says():
+    model = random_model()
+    end_id = uncached(model, PROMPTS[2], 10)[-1]
+    completion = generate(model, [PROMPTS[2]], max_new_tokens=10, end_id=end_id, temperature=0.8, generator=torch.Generator().manual_seed(4))[0]
+    streamed = list(stream(model, PROMPTS[2], max_new_tokens=10, end_id=end_id, temperature=0.8, generator=torch.Generator().manual_seed(4)))
+    assert streamed == [index for index in completion.ids if index != end_id]
+
+
+def test_choosing_inverts_the_cumulative_probability():
+    logits = torch.tensor([[0.5, 0.25, 0.25]]).log().repeat(5, 1)
+    assert choose(logits, 1.0, torch.tensor([0.0, 0.49, 0.51, 0.76, 0.999999])).tolist() == [0, 0, 1, 2, 2]
+    assert choose(logits[:2], 0.5, torch.tensor([0.66, 0.67])).tolist() == [0, 1]  # squared: 4/6, 1/6, 1/6
+    assert choose(logits[:1], 0, None).tolist() == [0]
+
+
+def test_the_bf16_copy_leaves_the_model_and_the_rope_tables_in_fp32():
+    model = random_model()
+    copied = compute_copy(model, torch.bfloat16)
+    assert model.lm_head.weight.dtype == torch.float32 and copied.lm_head.weight.dtype == torch.bfloat16
+    assert copied.model.rope_cos.dtype == torch.float32
+    assert len(generate(model, PROMPTS, max_new_tokens=4, end_id=NEVER, dtype=torch.bfloat16)) == 4
+
+
+def test_sampling_without_a_generator_and_bad_prompts_are_refused():
+    model = random_model()
+    with pytest.raises(ValueError, match="needs a generator"):
+        generate(model, PROMPTS, max_new_tokens=2, end_id=NEVER, temperature=1.0)
+    with pytest.raises(ValueError, match="prompt 1 is empty"):
+        generate(model, [[1], []], max_new_tokens=2, end_id=NEVER)
+    with pytest.raises(ValueError, match="64 positions"):
+        generate(model, [[1] * 60], max_new_tokens=5, end_id=NEVER)
