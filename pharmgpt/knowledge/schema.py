@@ -40,6 +40,7 @@ class Term(Strict):
     id: str
     name: str
     terms: tuple[str, ...] = ()
+    broader: tuple[str, ...] = ()  # conditions that this one is a case of, as severe asthma is asthma
 
 
 class RenalRule(Strict):
