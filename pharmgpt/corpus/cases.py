@@ -11,6 +11,7 @@ from dataclasses import dataclass, field, replace
 from pharmgpt.corpus.pairs import Pairs
 from pharmgpt.corpus.phrasing import EFFECT_SIGNS, Band, bands
 from pharmgpt.corpus.split import Split
+from pharmgpt.knowledge.names import find_drugs
 from pharmgpt.knowledge.schema import Drug, KnowledgeBase
 from pharmgpt.text.records import Element, Part, Pool
 
@@ -38,6 +39,7 @@ WEIGHTS: dict[str, dict[str, float]] = {
 }
 FAMILIES = tuple(dict.fromkeys(name.removesuffix("_safe") for name in WEIGHTS))
 DRUGLESS = ("unknown_drug", "out_of_scope")  # families with nothing to ask about a held drug
+SINGLE_RATE = .25  # how often a renal or interaction case without a twin is taken: without a limit there is little to tell apart
 LOWEST_VALUE, HIGHEST_VALUE = 8, 112
 KEPT_FOR_EXAM = (("metformin", "28"),)  # the lesson's question: its answer must not be a memory
 
@@ -161,8 +163,8 @@ def renal(draw: Draw) -> tuple[Case, ...]:
     measure = draw.rng.choice(sorted({band.first.measure for band in found}))
     choices = [(band, value) for band in found if band.first.measure == measure for value in [_value(draw, drug.id, band)] if value]
     draw.rng.shuffle(choices)
-    cases = [_renal_case(draw, drug, band, value) for band, value in choices]
-    return tuple(_first_two_decisions(cases))
+    cases = _first_two_decisions([_renal_case(draw, drug, band, value) for band, value in choices])
+    return cases if len(cases) == 2 or draw.rng.random() < SINGLE_RATE else ()
 
 
 def _value(draw: Draw, drug: str, band: RenalBand) -> int | None:
@@ -208,9 +210,10 @@ def renal_action(drug: Drug, value: float) -> str:
     return next((action for action in DECISIONS if action in hit), "none")
 
 
-def _first_two_decisions(cases: list[Case]) -> list[Case]:
-    first = cases[:1]
-    return first + next(([case] for case in cases[1:] if case.decision != cases[0].decision), [])
+def _first_two_decisions(cases: list[Case]) -> tuple[Case, ...]:
+    """Two cases whose decisions differ; where a drug must be avoided somewhere, that is mostly one of them, or it would be rarely met."""
+    first = sorted(cases, key=lambda case: case.decision != "avoid")[:1]
+    return tuple(first + next(([case] for case in cases if first and case.decision != first[0].decision), []))
 
 
 # ---- interactions and lists
@@ -221,6 +224,8 @@ def interaction(draw: Draw) -> tuple[Case, ...]:
     partner = _restricted_partner(draw, drug.id)
     other = _unrelated_partner(draw, [drug.id])
     turned = draw.rng.random() < .5
+    if partner is None and draw.rng.random() > SINGLE_RATE:
+        return ()
     orders = [(each, drug.id) if turned else (drug.id, each) for each in (partner, other) if each]
     return tuple(interaction_case(draw.pairs, order) for order in orders)
 
@@ -282,7 +287,8 @@ def _fillers(draw: Draw, beside: list[str], count: int) -> list[str]:
 def _list_case(draw: Draw, pair: tuple[str, str], fillers: list[str], order: list[int]) -> Case:
     case = interaction_case(draw.pairs, pair)
     found = {element.name: element.accepts for element in case.key} | {"pair": ("+".join(sorted(pair)),)}
-    if "alternative" in found:
+    found["alternative"] = tuple(drug for drug in found.get("alternative", ()) if all(draw.pairs.unrelated(drug, other) for other in fillers))
+    if found["alternative"]:
         found.pop("monitoring", None)  # four elements are enough for one answer
     drugs = tuple([*pair, *fillers][at] for at in order)
     return replace(case, family="medication_list", drugs=drugs, key=key_of("medication_list", found))
@@ -297,7 +303,7 @@ def _safe_list(drugs: tuple[str, ...]) -> Case:
 
 def contraindication(draw: Draw) -> tuple[Case, ...]:
     drug = draw.drug()
-    listed = [each for each in drug.contraindications if each.condition not in NOT_ASKED]
+    listed = [each for each in drug.contraindications if each.condition not in NOT_ASKED and _may_be_named(draw, each.condition)]
     unrelated = unrelated_conditions(drug)
     cases = [_listed_case(draw.kb, drug, draw.rng.choice(listed))] if listed else []
     if unrelated:
@@ -305,6 +311,11 @@ def contraindication(draw: Draw) -> tuple[Case, ...]:
         key = key_of("contraindication_safe", {"decision": ("safe",), "condition": (condition,)})
         cases.append(Case("contraindication", "", (drug.id,), key, "safe", "", {"condition": condition}))
     return tuple(cases)
+
+
+def _may_be_named(draw: Draw, condition: str) -> bool:
+    """An aspirin allergy names aspirin, which may be held."""
+    return all(mention.drug_id in draw.partners for mention in find_drugs(draw.kb, draw.kb.conditions[condition].name))
 
 
 def _listed_case(kb: KnowledgeBase, drug: Drug, listed) -> Case:

@@ -75,8 +75,9 @@ def in_turns(questions: Sequence[Question], count: int, rng: random.Random) -> l
 
 
 def _demonstration(pairs: Pairs, question: Question, expert: Expert, number: int, allowed: frozenset[str], rng: random.Random) -> Conversation:
-    if question.part != "train":
-        raise ValueError(f"Question {question.id} belongs to part {question.part!r}: experts answer train questions only.")
+    if question.part == "exam" or question.pool != "seen":
+        raise ValueError(f"Question {question.id} is of part {question.part!r}, pool {question.pool!r}: experts answer train and dev questions "
+                         "about seen drugs only.")
     text = answer(pairs, question, expert, rng, allowed)
     return Conversation(f"demonstration-{number:05d}", (*question.messages, Message("assistant", text)), question.family, expert.name,
                         question.template_id, question.drugs, question.fact_ids)

@@ -98,9 +98,10 @@ def _decided(material: Material, answer: Answer, decision: str) -> Answer | None
 def decision_ways(material: Material, decision: str) -> tuple[str, ...]:
     question = material.question
     if question.family in ("interaction", "medication_list"):
-        a, b = interacting_pair(material.pairs, question)
-        names = material.pairs.kb.drugs[a].name, material.pairs.kb.drugs[b].name
-        return ("They can be taken together.",) if decision == "safe" and question.family == "medication_list" else decision_on_pair(*names, decision)
+        if decision == "safe" and question.family == "medication_list":
+            return ("They can be taken together.",)
+        pair = question.drugs[:2] if question.family == "medication_list" and question.decision == "safe" else interacting_pair(material.pairs, question)
+        return decision_on_pair(material.pairs, pair, decision)
     if question.family in ("renal", "contraindication", "pregnancy"):
         return decision_on(material.name, decision, " in pregnancy" if question.family == "pregnancy" else "")
     return ()
@@ -203,9 +204,10 @@ def unsafe_alternative(material: Material, answer: Answer) -> Answer | None:
     replaced = replaced_in(material, answer)
     right = set(material.element("alternative")) | set(material.question.drugs)
     unsafe = [drug for drug in material.allowed if drug not in right and _shares_problem(material, drug, replaced)]
-    if not unsafe:
-        return None
-    return swap(answer, "alternative", material.rng.choice(say_alternative(material.pairs.kb, material.rng.choice(unsafe), replaced)))
+    kb = material.pairs.kb
+    uses = set(kb.drugs[replaced or material.drug].indications)
+    plausible = [drug for drug in unsafe if uses & set(kb.drugs[drug].indications)] or unsafe
+    return swap(answer, "alternative", material.rng.choice(say_alternative(kb, material.rng.choice(plausible), replaced))) if unsafe else None
 
 
 def replaced_in(material: Material, answer: Answer) -> str:

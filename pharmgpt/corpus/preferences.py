@@ -5,7 +5,6 @@ whichever length is behind in the count. `python -m pytest tests/test_preference
 """
 import random
 from collections.abc import Sequence
-from itertools import count as numbers
 
 from pharmgpt.corpus.conversations import PRIMARY, in_turns
 from pharmgpt.corpus.flaws import FLAWS, Answer, Material
@@ -21,15 +20,15 @@ TRIES = 12
 
 
 def flaw_pairs(kb: KnowledgeBase, questions: Sequence[Question], seed: int, split: Split, count: int | None = None) -> list[PreferencePair]:
-    """`count` pairs (default: one a question) about questions of one part and pool. Train and dev pairs on seen drugs name seen drugs only."""
+    """`count` pairs (default: one a question), of the part and pool of their questions. Train and dev pairs on seen drugs name seen drugs only."""
     rng, pairs = random.Random(f"{seed} flaws"), pairs_of(kb)
-    seen_only = all(question.part != "exam" and question.pool == "seen" for question in questions)
-    allowed = split.seen if seen_only else tuple(sorted(kb.drugs))
-    turns = in_turns(questions, len(questions) if count is None else count, rng)
+    by_pool: dict[tuple[str, str], list[Question]] = {}
+    for question in questions:
+        by_pool.setdefault((question.part, question.pool), []).append(question)
     balance, made = Balance(), []
-    for number, question in zip(numbers(), turns):
-        material = Material(pairs, question, allowed, questions, rng)
-        pair = _pair(material, number, balance)
+    for number, question in enumerate(in_turns(questions, len(questions) if count is None else count, rng)):
+        allowed = tuple(sorted(kb.drugs)) if question.part == "exam" or question.pool != "seen" else split.seen
+        pair = _pair(Material(pairs, question, allowed, by_pool[question.part, question.pool], rng), number, balance)
         made += [pair] if pair else []
     return made
 

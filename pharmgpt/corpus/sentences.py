@@ -139,16 +139,29 @@ def decision_on(drug: str, decision: str, where: str = "") -> tuple[str, ...]:
 
 def _interaction(pairs: Pairs, question: Question) -> list[Sentence]:
     a, b = interacting_pair(pairs, question)
-    names = pairs.kb.drugs[a].name, pairs.kb.drugs[b].name
-    basis = interaction_basis(pairs, a, b)
-    return [Sentence("basis", basis), Sentence("decision", decision_on_pair(*names, question.decision))]
+    return [Sentence("basis", interaction_basis(pairs, a, b)), Sentence("decision", decision_on_pair(pairs, (a, b), question.decision))]
 
 
-def decision_on_pair(a: str, b: str, decision: str) -> tuple[str, ...]:
+def decision_on_pair(pairs: Pairs, pair: tuple[str, str], decision: str) -> tuple[str, ...]:
+    a, b = (pairs.kb.drugs[drug].name for drug in pair)
+    lowered = pairs.kb.drugs[_lowered(pairs, *pair)].name
     return {"avoid": ("Avoid the combination.", f"Do not combine {a} and {b}."),
-            "reduce": ("Reduce the dose.", "A lower dose is needed."),
+            "reduce": (f"Reduce the dose of {lowered}.", f"Use a lower dose of {lowered}."),
             "monitor": ("They can be combined with monitoring.", f"Combine {a} and {b} only with monitoring."),
             "safe": ("They can be taken together.", f"{capital(a)} and {b} can be taken together.")}[decision]
+
+
+def _lowered(pairs: Pairs, a: str, b: str) -> str:
+    """The drug whose dose is to go down: the substrate of the rule, or whichever the rule's management names first."""
+    for finding in pairs.findings(a, b)[:1]:
+        rule = next(each for each in pairs.kb.interactions if each.id == finding.rule)
+        for drug, other in ((a, b), (b, a)):
+            if any(":substrate" in side and drug in selected(pairs.kb, side) and other in selected(pairs.kb, far)
+                   for side, far in ((rule.a, rule.b), (rule.b, rule.a))):
+                return drug
+        places = {drug: rule.management.lower().find(pairs.kb.drugs[drug].name) for drug in (a, b)}
+        return min((drug for drug in places if places[drug] >= 0), key=places.__getitem__, default=a)
+    return a
 
 
 def _medication_list(pairs: Pairs, question: Question) -> list[Sentence]:
@@ -156,7 +169,8 @@ def _medication_list(pairs: Pairs, question: Question) -> list[Sentence]:
         return [Sentence("basis", ("No interaction between these drugs is listed.",)), Sentence("decision", ("They can be taken together.",))]
     a, b = interacting_pair(pairs, question)
     names = pairs.kb.drugs[a].name, pairs.kb.drugs[b].name
-    return [Sentence("pair", (f"The pair that matters is {names[0]} and {names[1]}.",)), Sentence("decision", decision_on_pair(*names, question.decision))]
+    return [Sentence("pair", (f"The pair that matters is {names[0]} and {names[1]}.",)),
+            Sentence("decision", decision_on_pair(pairs, (a, b), question.decision))]
 
 
 def _contraindication(pairs: Pairs, question: Question) -> list[Sentence]:
