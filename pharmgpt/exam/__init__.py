@@ -1,0 +1,1 @@
+"""What the model knows: grading, scores and the exam."""
