@@ -84,7 +84,8 @@ def take_step(loss: Tensor, model: nn.Module, optimizers: dict[str, Optimizer], 
 
 
 def require_finite(loss: Tensor, grad_norm: Tensor, replay: Replay) -> None:
-    if not (math.isfinite(float(loss)) and math.isfinite(float(grad_norm))):
-        folder = replay.write(float(loss), float(grad_norm))
-        raise NonFiniteError(f"step {replay.step}: loss {float(loss)}, gradient norm {float(grad_norm)}; the weights were not updated. "
+    loss_value, norm = loss.item(), grad_norm.item()
+    if not (math.isfinite(loss_value) and math.isfinite(norm)):
+        folder = replay.write(loss_value, norm)
+        raise NonFiniteError(f"step {replay.step}: loss {loss_value}, gradient norm {norm}; the weights were not updated. "
                              f"The batch and the weights before it are in {folder}. Lower the learning rates, or look at that batch.")
