@@ -103,7 +103,8 @@ def _drug_actions(kb: KnowledgeBase, context: Context, drug_id: str) -> list[tup
         found.append((drug.pregnancy.action, (f"{drug_id}.pregnancy",)))
     if context.breastfeeding and drug.lactation:
         found.append((drug.lactation.action, (f"{drug_id}.lactation",)))
-    found += [("avoid", (f"{drug_id}.contraindication.{each.condition}",)) for each in drug.contraindications if each.condition in context.conditions]
+    told = set(context.conditions) - ({"severe_renal_impairment"} if found else set())  # the renal rule has spoken
+    found += [("avoid", (f"{drug_id}.contraindication.{each.condition}",)) for each in drug.contraindications if each.condition in told]
     return found
 
 

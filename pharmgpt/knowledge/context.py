@@ -71,11 +71,11 @@ def _conditions(masked: Masked) -> tuple[str, ...]:
 
 
 @lru_cache(maxsize=20_000)
-def unknown_names(kb: KnowledgeBase, text: str) -> tuple[str, ...]:
-    """Words that stand or end like a drug's name and are none that we know."""
+def unknown_names(kb: KnowledgeBase, text: str, slot: re.Pattern[str] = SLOT) -> tuple[str, ...]:
+    """Words that stand where a drug's name would (`slot`), or end like one, and are none that we know."""
     masked = lexicon_of(kb).mask(text)
-    words = set(re.findall(r"\b[a-z]{5,}\b", masked.text))
-    like = {word for word in words if len(word) > 5 and DRUG_LIKE.search(word)} | set(SLOT.findall(masked.text))
+    words = set(re.findall(r"\b[a-z]{6,}\b", masked.text))
+    like = {word for word in words if DRUG_LIKE.search(word)} | {word for hit in slot.finditer(masked.text) for word in hit.groups() if word}
     return tuple(sorted(word for word in like if not _ordinary(kb, word)))
 
 

@@ -49,7 +49,7 @@ TABLE: tuple[tuple[str, str, str], ...] = (
      r"|\bnot (?:\w+ ){0,5}?(?:in|part of) (?:my|the|our) (?:handbook|knowledge|list|database|reference|data)|\bnot (?:an? |one )?(?:\w+ )?(?:drugs?|medicines?|names?) (?:that )?i know"
      r"|\bnot (?:known to me|something i know|listed|one i know)|\b(?:is|are) not (?:\w+ )?known to me|\b(?:can|could) not (?:say|tell|judge) (?:whether|if)\b[^.;]*"),
     ("out_of_scope", "", r"\boutside (?:of )?(?:what|my|the scope|the range|my scope)\b[^.;]*|\bbeyond (?:what|my)\b[^.;]*|\bout of (?:my )?scope|\b(?:can|do|will|am able to) (?:only|just) (?:answer|help|talk|cover)\b[^.;]*"
-     r"|\bi (?:only|just) (?:answer|help|cover|talk|deal|know|do|handle)\b[^.;]*|\bnot (?:a )?(?:question |one |something )?about (?:medicines?|drugs?|medications?)|\bnot (?:something|a question|one) i (?:can )?(?:answer|cover)"
+     r"|\bi (?:only |just )?answer (?:only )?questions (?:about|on)\b[^.;]*|\bi (?:only|just) (?:answer|help|cover|talk|deal|know|do|handle)\b[^.;]*|\bnot (?:a )?(?:question |one |something )?about (?:medicines?|drugs?|medications?)|\bnot (?:something|a question|one) i (?:can )?(?:answer|cover)"
      r"|\bonly (?:for |about |on |with )?(?:questions (?:about|on) )?(?:drug|medicine|medication)s?\b|\bnot (?:a )?(?:drug|medicine|medication)s?(?: safety)? questions?"),
     ("refuse", "", r"\bi (?:can|will|would|could|am|must) ?not (?:be )?(?:able |willing |going |prepared )?(?:to )?(?:help|assist|provide|give|support|explain|do|tell|share|advise|answer|teach|describe|take part)\b[^.;]*"
      r"|\bi am unable to\b[^.;]*|\bi (?:have to |must |will )?(?:refuse|decline)\b[^.;]*|\bnot something i (?:can|will) (?:help|do|assist|support)\b[^.;]*|\bno help with\b"),

@@ -14,7 +14,7 @@ from pharmgpt.knowledge.schema import KnowledgeBase
 
 VOCABULARIES = {"effect": "effects", "parameter": "parameters", "condition": "conditions", "class": "classes"}
 ABBREVIATION = re.compile(r"\b(?:e\.g|i\.e|vs|dr|approx|st|max|incl)\.$", re.IGNORECASE)
-SENTENCE_END = re.compile(r"(?<=[.!?])[\"')\]]*\s+|\n+")
+SENTENCE_END = re.compile(r"(?<=[.!?])[\"')\]]*\s+(?!(?<=\s[A-Z]\.\s)[a-z])|\n+")  # "C. difficile" is no end
 TOKEN = re.compile(r"[a-z][a-z0-9']*|\d+(?:\.\d+)?")
 
 REWRITES = [(re.compile(pattern), replacement) for pattern, replacement in (

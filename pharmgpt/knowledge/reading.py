@@ -15,7 +15,8 @@ from pharmgpt.knowledge.schema import KnowledgeBase
 
 @dataclass(frozen=True, slots=True)
 class Claim:
-    """One thing an answer says. `when` are its conditions: "egfr:LOW:HIGH", "condition:ID" or "other"; `how` as in decisions.Phrase.
+    """One thing an answer says. `when` are its conditions: "egfr:LOW:HIGH", "condition:ID" or "other"; `how` as in decisions.Phrase; of an
+    effect it is the condition that the same word could mean, of a condition "effect" where it could.
 
     Kinds and values: decision (a DECISIONS id), threshold ("30"), comparison ("28<30"), value (the patient's eGFR), effect, condition,
     alternative, monitoring, class, indication (ids), ask_for (parameter id, pregnancy, age, drug), pair ("a+b"), severity, dose ("500 mg"),
@@ -33,6 +34,7 @@ class Claim:
     how: str = ""
 
 
+PRONOUN = re.compile(r"(?:it|this one|they|these)\b", re.IGNORECASE)
 DLIST = r"(D\d+(?:(?: ?, ?(?:or |and )?| or | and | / | or possibly | or else )(?:also |an? |the )?D\d+)*)"
 BE = r"(?:is|are|would be|may be|could be|can be|might be|makes?|seems?|remains?|works? as|serves? as)"
 ALTERNATIVES = tuple(re.compile(pattern) for pattern in (
@@ -79,11 +81,11 @@ def read_claims(kb: KnowledgeBase, text: str, about: tuple[str, ...] = ()) -> li
     """Every claim of a text; `about` are the drugs of the question, meant where none is named."""
     lexicon = lexicon_of(kb)
     claims: list[Claim] = []
-    subject = about
+    subject, offered = about, ()
     for index, raw in enumerate(split_sentences(text)):
-        reader = _Sentence(index, raw, lexicon.mask(raw), about, subject)
+        reader = _Sentence(index, raw, lexicon.mask(raw), about, offered if offered and PRONOUN.match(raw) else subject)
         claims += reader.read()
-        subject = reader.next_subject
+        subject, offered = reader.next_subject, tuple(reader.names[name] for name in sorted(reader.replacing))
     return resolve_limits(claims)
 
 
@@ -250,7 +252,7 @@ class _Sentence:
             drugs = self._subject_before(hit.start())
             claims += self._condition_claims(meanings, before, denied, drugs)
             if "effect" in meanings and not TREATS.search(before):
-                claims.append(self.claim("effect", meanings["effect"], drugs, negated=denied))
+                claims.append(self.claim("effect", meanings["effect"], drugs, negated=denied, how=meanings.get("condition", "")))
             if "class" in meanings and re.search(r"D\d+ (?:is|are|belongs to)(?: (not))?(?: (?:an?|the|class|of))*(?: \w+)?(?:,? D\d+)? ?$", before):
                 claims.append(self.claim("class", meanings["class"], drugs, negated=denied))
             parameter = meanings.get("parameter") or WATCHED_AS.get(meanings.get("effect", ""))
