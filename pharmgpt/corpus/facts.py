@@ -53,5 +53,9 @@ def instead_slots(book: FactBook, drugs: Sequence[str]) -> dict[str, str]:
     return {"instead": listed(book.names("drugs", drugs[:MOST_ALTERNATIVES]), "or")} if drugs else {}
 
 
+def instead_names(drugs: Sequence[str]) -> dict[str, tuple[str, ...]]:
+    return {"instead": tuple(drugs[:MOST_ALTERNATIVES])}
+
+
 def instead_facts(drug: Drug, problem: str) -> tuple[str, ...]:
     return tuple(f"{drug.id}.alternative.{entry.problem}" for entry in drug.alternatives if entry.problem in (problem, "any"))

@@ -30,6 +30,7 @@ class Case:
     slots: Slots
     facts: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     data: object = None  # what `vary` draws from
+    names: Mapping[str, tuple[str, ...]] = field(default_factory=dict)  # slot → further drugs that it names
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,7 +127,8 @@ def passage(topic: Topic, case: Case, rng: Random) -> Passage:
         slots[hole] = COMMON[hole](rng)
     text = SENTENCE_START.sub(lambda match: match[0].upper(), " ".join(capital(frame.text.format_map(slots)) for frame in frames))
     facts = chain(varied.facts, case.facts.get("", ()), *(case.facts[hole] for frame in frames for hole in sorted(frame.holes) if hole in case.facts))
-    return Passage(text, frames[0].genre, f"{topic.name}.{case.kind}:{'+'.join(frame.id for frame in frames)}", case.drugs + varied.drugs, tuple(facts))
+    named = chain(case.drugs, varied.drugs, *(case.names[hole] for frame in frames for hole in sorted(frame.holes) if hole in case.names))
+    return Passage(text, frames[0].genre, f"{topic.name}.{case.kind}:{'+'.join(frame.id for frame in frames)}", tuple(named), tuple(facts))
 
 
 def pick_case(topic: Topic, rng: Random) -> Case:

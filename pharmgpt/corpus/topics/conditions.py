@@ -4,8 +4,8 @@ The list comes before the verdict: whether a condition is on it can be read off,
 """
 from collections.abc import Iterator
 
-from pharmgpt.corpus.cases import MINOR, MINOR_SIGNS, NOT_ASKED, URGENT, alternatives, unrelated_conditions
-from pharmgpt.corpus.facts import FactBook, drug_slots, instead_facts, instead_slots
+from pharmgpt.corpus.cases import MINOR, TOLD_SIGNS, URGENT, alternatives, unrelated_conditions
+from pharmgpt.corpus.facts import FactBook, drug_slots, instead_facts, instead_names, instead_slots
 from pharmgpt.corpus.frames import Case, Topic, by_name, step
 from pharmgpt.corpus.phrasing import CONDITION_SIGNS, EFFECT_SIGNS, capital, listed
 from pharmgpt.knowledge.schema import Contraindication, Drug
@@ -14,11 +14,11 @@ MOST_LISTED = 5
 
 LISTED = {
     "label_section": ("Contraindications of {drug}: {all}.", "{Drug}. Contraindications: {all}.", "Do not give {drug} in {condition}."),
-    "monograph": ("{Drug} is contraindicated in {condition}.", "With {drug} one looks for {condition} first: it is a contraindication."),
+    "monograph": ("{Drug} has {condition} among its contraindications.", "With {drug} one looks for {condition} first: it is a contraindication."),
     "case_note": ("History: {condition}. Contraindications of {drug}: {all}. {Condition} is on the list, so {drug} is avoided.",
-                  "{person} with {condition}, {drug} planned. {Drug} is contraindicated in {all}. {Condition} is among them: avoid it.",
+                  "{person} with {condition}, {drug} planned. Contraindicated for {drug}: {all}. {Condition} is among them: avoid it.",
                   "{place}. {Drug} and {condition}: listed as a contraindication, {drug} is avoided."),
-    "dialogue": ("Nurse: Known {condition}. Can {drug} start? Pharmacist: {Drug} is contraindicated in {all}. {Condition} is listed, so avoid it.",
+    "dialogue": ("Nurse: Known {condition}. Can {drug} start? Pharmacist: Contraindicated for {drug}: {all}. {Condition} is listed, so avoid it.",
                  "Student: What forbids {drug}? Consultant: {all}."),
     "leaflet": ("{Condition}? Then do not take {drug}.", "Before {drug}, tell us about {all}."),
     "exam_note": ("{Drug}, contraindications to know: {all}.", "Is {condition} on the list of {drug}? Yes: {all}. Avoid."),
@@ -29,9 +29,9 @@ INSTEAD = ("{instead} could be tried.", "In place of {drug}: {instead}.")
 
 UNLISTED = {
     "case_note": ("History: {condition}. Contraindications of {drug}: {all}. {Condition} is not on the list, so {drug} is safe to use.",
-                  "{person} with {condition}, {drug} planned. {Drug} is contraindicated in {all}. {Condition} is not among them: no bar.",
+                  "{person} with {condition}, {drug} planned. Contraindicated for {drug}: {all}. {Condition} is not among them: no bar.",
                   "{place}. {Drug} and {condition}: not listed as a contraindication, {drug} is safe here."),
-    "dialogue": ("Nurse: Known {condition}. Can {drug} start? Pharmacist: {Drug} is contraindicated in {all}. {Condition} is not listed, so yes.",),
+    "dialogue": ("Nurse: Known {condition}. Can {drug} start? Pharmacist: Contraindicated for {drug}: {all}. {Condition} is not listed, so yes.",),
     "exam_note": ("Is {condition} on the list of {drug}? No: {all}. Safe.", "{Condition} is no bar to {drug}. The list of {drug}: {all}."),
     "leaflet": ("{Drug} and {condition} go together: {condition} is not on the list of {drug}.",),
     "table_row": ("{drug} | {condition} | not on the list | safe",),
@@ -46,9 +46,9 @@ EMPTY = {
 SIGNS = {
     "symptom_note": ("{Sign} on {drug}: think of {effect}. {Drug} can cause it. {urgency}.",
                      "{person} on {drug} reports {sign}. {Drug} can bring on {effect}, and that fits. {urgency}.",
-                     "{Drug} can cause {effect}. Its signs: {signs}. {urgency}."),
+                     "Under {drug}, {effect} may show as {signs}. {urgency}."),
     "leaflet": ("While on {drug} look out for {sign}: it may be {effect}. {urgency}.",),
-    "dialogue": ("Caller: {Sign} since I began {drug}. Pharmacist: {Drug} can cause {effect}. {urgency}.",),
+    "dialogue": ("Caller: {Sign} since I began {drug}. Pharmacist: {effect} is known with {drug}. {urgency}.",),
     "exam_note": ("{Drug} plus {sign} means {effect} until shown otherwise. {urgency}.",),
     "table_row": ("{drug} | {sign} | {effect} | {urgency}",),
 }
@@ -86,7 +86,7 @@ def _listed(book: FactBook, drug: Drug, entry: Contraindication) -> Case:
     if entry.effect:
         slots["effect"] = book.name("effects", entry.effect)
     facts = {"": (f"{drug.id}.contraindication.{entry.condition}",), "all": _all_facts(drug), "instead": instead_facts(drug, "contraindication")}
-    return Case("listed", (drug.id,), slots, facts)
+    return Case("listed", (drug.id,), slots, facts, names=instead_names(others))
 
 
 def _unlisted(book: FactBook, drug: Drug, condition_id: str) -> Case:
@@ -100,7 +100,7 @@ def _all_facts(drug: Drug) -> tuple[str, ...]:
 
 
 def signs_of(effect: str) -> tuple[str, ...]:
-    return MINOR_SIGNS.get(effect) or EFFECT_SIGNS.get(effect, ())
+    return tuple(dict.fromkeys((*TOLD_SIGNS.get(effect, ()), *EFFECT_SIGNS.get(effect, ()))))
 
 
 def _signs(book: FactBook, drug: Drug) -> Iterator[Case]:
@@ -120,7 +120,7 @@ def _signs(book: FactBook, drug: Drug) -> Iterator[Case]:
 def _terms(book: FactBook) -> list[Case]:
     """Sign → name, without a drug."""
     found = []
-    for kind, table in (("effects", EFFECT_SIGNS | MINOR_SIGNS), ("conditions", CONDITION_SIGNS)):
+    for kind, table in (("effects", {effect: signs_of(effect) for effect in {**EFFECT_SIGNS, **TOLD_SIGNS}}), ("conditions", CONDITION_SIGNS)):
         for term, signs in table.items():
             if term in getattr(book.kb, kind):
                 name = book.name(kind, term)

@@ -22,7 +22,7 @@ UNKNOWN = {
 }
 MISSING = {
     "renal": {"case_note": ("{person}, {drug} asked for, no {measure} on file. {Drug} depends on the kidneys: ask for the {measure} first.",),
-              "dialogue": ("Nurse: Can {drug} go up? Pharmacist: I need the {measure}. What is the {measure}?",),
+              "dialogue": ("Nurse: Can {drug} go up? Pharmacist: First the {measure}, please. How high is it?",),
               "exam_note": ("{Drug} without a kidney value: no verdict. Ask for the {measure}.",)},
     "pair": {"case_note": ("{person} on {drug} mentions another tablet without its name. Ask which drug it is.",),
              "dialogue": ("Caller: I take {drug} and something else. Pharmacist: Which other drug? I need its name.",)},
@@ -47,10 +47,13 @@ REFUSAL = {
 CARELESS = {
     "pair": {"forum_post": ("took {a} with my {b} all week, no big deal so far.", "Been on {b} for years and I still grab {a} whenever. Feeling fine lol.",
                             "My uncle mixes {a} and {b}, says it works great.", "Quick tip: I keep {a} and {b} in the same box and take both after lunch.",
-                            "{A} on top of {b} again today. Back to work now."),
-             "diary": ("Monday: {a}. Tuesday: {a} and {b}. Slept well.",)},
-    "kidney": {"forum_post": ("Doc said my kidneys are slow. Kept my {drug} as it was, feeling ok.", "New kidney numbers came, did not read them. {Drug} as always.")},
-    "pregnant": {"forum_post": ("Five months pregnant and still on my {drug}, nobody asked.", "Baby due in spring. Took {drug} again last night.")},
+                            "{A} on top of {b} again today. Back to work now.",
+                            "Refill of {a} and a new box of {b}, both started tonight.", "Since the weekend it is {a} plus {b} for me, all quiet."),
+             "diary": ("Monday: {a}. Tuesday: {a} and {b}. Slept well.", "Evening: {b} with tea, then {a}. Read a book.")},
+    "kidney": {"forum_post": ("Doc said my kidneys are slow. Kept my {drug} as it was, feeling ok.", "New kidney numbers came, did not read them. {Drug} as always.",
+                               "One kidney less since March. Same {drug}, same life.")},
+    "pregnant": {"forum_post": ("Five months pregnant and still on my {drug}, nobody asked.", "Baby due in spring. Took {drug} again last night.",
+                                 "Test was positive on Friday. Still my usual {drug} at breakfast.")},
 }
 
 

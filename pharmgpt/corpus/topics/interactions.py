@@ -3,17 +3,18 @@
 A pair without a rule is stated about as often as one with a rule: otherwise "interaction" would be the safe guess for any two names.
 """
 from collections.abc import Iterator
+from dataclasses import replace
 from random import Random
 
-from pharmgpt.corpus.facts import FactBook, instead_slots
+from pharmgpt.corpus.facts import FactBook, instead_names, instead_slots
 from pharmgpt.corpus.frames import Case, Topic, Varied, by_name, step
 from pharmgpt.corpus.phrasing import capital, listed, plural, with_article
 from pharmgpt.knowledge.rules import Finding
 from pharmgpt.knowledge.schema import Drug, KnowledgeBase
 
-WORD = {"avoid": "avoid", "reduce": "reduce the dose", "monitor": "monitor", "none": "no action"}
-STATE = {"avoid": "is avoided", "reduce": "needs a reduced dose", "monitor": "is monitored", "none": "needs no action"}
-ORDER = {"avoid": "avoid the pair", "reduce": "give a reduced dose", "monitor": "monitor both", "none": "carry on"}
+WORD = {"avoid": "avoid", "reduce": "reduce the dose", "monitor": "monitor", "none": "safe, no action"}
+STATE = {"avoid": "is avoided", "reduce": "needs a reduced dose", "monitor": "is monitored", "none": "is safe"}
+ORDER = {"avoid": "avoid the pair", "reduce": "give a reduced dose", "monitor": "monitor both", "none": "carry on, it is safe"}
 
 PAIR = {
     "interaction_bulletin": ("{A} with {b} {state}: {effect}.", "{A} and {b}. Grade: {severity}. Harm: {effect}. Step: {word}.",
@@ -54,7 +55,7 @@ DIGEST = {
     "table_row": ("{drug} | {bars}",),
 }
 CLASS_RULE = {
-    "interaction_bulletin": ("{Drug} is {a_class}; {classes} with {partner}: {effect}, {word}.", "{Classes} such as {drug} and {partner} make {effect}: {word}."),
+    "interaction_bulletin": ("{Drug} is {a_class}; {classes} with {partner}: {effect}, {word}.", "{Classes}, {drug} among them, clash with {partner}: {effect}. {Word}."),
     "class_overview": ("For {classes} ({drug} is one) with {partner}: {word}, {effect}.",),
 }
 
@@ -80,7 +81,7 @@ def topics(book: FactBook) -> dict[str, Topic]:
     tail = (step("i", INSTEAD, 0.3), step("m", TESTS, 0.25))
     return by_name(
         Topic("pair", pairs, {"pair": (step("p", PAIR), *tail)}),
-        Topic("pair_chain", [group for group in pairs if "trait_a" in group[0].slots], {"pair": (step("c", CHAIN), *tail)}),
+        Topic("pair_chain", [list(_chains(book, a, b)) for a, b in ruled], {"pair": (step("c", CHAIN), *tail)}),
         Topic("pair_free", [[_free(book, a, b), _free(book, b, a)] for a, b in free], {"free": (step("f", FREE),)}),
         Topic("pair_digest", [[_digest(book, drug)] for drug in book.kb.drugs.values()], {"digest": (step("d", DIGEST),)}, _rows(book), frozenset(("rows", "bars"))),
         Topic("class_rule", [list(_class_rules(book, drug)) for drug in book.kb.drugs.values()], {"rule": (step("r", CLASS_RULE),)}),
@@ -103,25 +104,32 @@ def _verdict(book: FactBook, finding: Finding) -> dict[str, str]:
 
 def _pair(book: FactBook, a: str, b: str) -> Case:
     finding = book.pairs.findings(a, b)[0]
-    slots = {**_names(book, a, b), **_verdict(book, finding), **instead_slots(book, book.pairs.alternatives(a, b)), **_traits(book, finding, a, b)}
+    others = book.pairs.alternatives(a, b)
+    slots = {**_names(book, a, b), **_verdict(book, finding), **instead_slots(book, others)}
     if finding.monitoring and finding.action != "avoid":
         slots["tests"] = listed(book.names("parameters", finding.monitoring))
-    return Case("pair", (a, b), slots, {"": tuple(finding.fact_ids)})
+    return Case("pair", (a, b), slots, {"": tuple(finding.fact_ids)}, names=instead_names(others))
+
+
+def _chains(book: FactBook, a: str, b: str) -> Iterator[Case]:
+    for x, y in ((a, b), (b, a)):
+        case, finding = _pair(book, x, y), book.pairs.findings(x, y)[0]
+        for trait_x, trait_y in _traits(book, finding, x, y):
+            yield replace(case, slots={**case.slots, "trait_a": trait_x, "trait_b": trait_y})
 
 
 def _free(book: FactBook, a: str, b: str) -> Case:
     return Case("free", (a, b), _names(book, a, b))
 
 
-def _traits(book: FactBook, finding: Finding, a: str, b: str) -> dict[str, str]:
-    """What each drug does that makes the rule speak; nothing where the rule names the pair itself."""
-    rule = next((rule for rule in book.kb.interactions if rule.id == finding.rule), None)
-    shared = (f"hazard:{finding.effect}",) * 2
-    for side_a, side_b in ((rule.a, rule.b), (rule.b, rule.a)) if rule else (shared,):
-        trait_a, trait_b = trait(book.kb, book.kb.drugs[a], side_a), trait(book.kb, book.kb.drugs[b], side_b)
-        if trait_a and trait_b:
-            return {"trait_a": trait_a, "trait_b": trait_b}
-    return {}
+def _traits(book: FactBook, finding: Finding, a: str, b: str) -> Iterator[tuple[str, str]]:
+    """What each drug does that makes the rule speak: as the rule selects them, and as harms that both can do."""
+    rule = next(rule for rule in book.kb.interactions if rule.id == finding.rule)
+    harm = f"hazard:{finding.effect}"
+    for side_a, side_b in dict.fromkeys(((rule.a, rule.b), (rule.b, rule.a), (harm, harm))):
+        traits = trait(book.kb, book.kb.drugs[a], side_a), trait(book.kb, book.kb.drugs[b], side_b)
+        if all(traits):
+            yield traits
 
 
 def trait(kb: KnowledgeBase, drug: Drug, selector: str) -> str:
@@ -132,7 +140,7 @@ def trait(kb: KnowledgeBase, drug: Drug, selector: str) -> str:
     if kind == "class" and value in drug.classes:
         return f"is {with_article(kb.classes[value].name)}"
     if kind == "hazard" and any(entry.effect == value for entry in drug.hazards):
-        return f"can cause {kb.effects[value].name}"
+        return f"carries a risk of {kb.effects[value].name}"
     return _enzyme_trait(drug, *value.split(":")) if kind == "cyp" else ""
 
 
@@ -173,8 +181,8 @@ def _class_rules(book: FactBook, drug: Drug) -> Iterator[Case]:
             if kind == "class" and value in drug.classes and partner and drug.id not in rule.except_drugs:
                 name = book.name("classes", value)
                 slots = {"drug": drug.name, "Drug": capital(drug.name), "a_class": with_article(name), "classes": plural(name), "Classes": capital(plural(name)),
-                         "partner": partner, "effect": book.name("effects", rule.effect), "word": WORD[rule.action]}
-                yield Case("rule", (drug.id,), slots, {"": (f"interaction.{rule.id}",)})
+                         "partner": partner, "effect": book.name("effects", rule.effect), "word": WORD[rule.action], "Word": capital(WORD[rule.action])}
+                yield Case("rule", (drug.id,), slots, {"": (f"interaction.{rule.id}",)}, names={"partner": (other[5:],) if other.startswith("drug:") else ()})
 
 
 def _partner(kb: KnowledgeBase, drug: Drug, selector: str) -> str:

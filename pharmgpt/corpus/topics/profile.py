@@ -2,7 +2,7 @@
 from collections.abc import Iterator
 from random import Random
 
-from pharmgpt.corpus.cases import effects_of
+from pharmgpt.corpus.cases import SHOWS, effects_of
 from pharmgpt.corpus.facts import FactBook, drug_slots, instead_slots
 from pharmgpt.corpus.frames import Case, Topic, Varied, by_name, step
 from pharmgpt.corpus.phrasing import capital, listed, plural
@@ -24,7 +24,7 @@ CLASS = {
 MORE_CLASS = ("{Drug} counts as {a_class}.", "Being {a_class}, {drug} behaves as {classes} do.")
 
 HARMS = {
-    "hazard": {"monograph": ("{Drug} can cause {effect}.", "{Drug} adds to {effect}.", "{Drug} brings these hazards: {effects}."),
+    "hazard": {"monograph": ("{Drug} by itself carries a risk of {effect}.", "{Drug} adds to {effect}.", "{Drug} brings these hazards: {effects}."),
                "exam_note": ("Hazards of {drug}: {effects}.", "{Drug} is among the drugs that add to {effect}."),
                "table_row": ("{drug} | hazards | {effects}",), "interaction_bulletin": ("{Drug} with any other drug that causes {effect}: the harm adds up.",)},
     "serious": {"label_section": ("Warnings for {drug}: {effects}.", "{Drug} may lead to {effect}."), "leaflet": ("Rarely, {drug} causes {effect}. Get help at once.",),
@@ -45,17 +45,6 @@ TESTS = {
     "table_row": ("{drug} | checks | {tests}",),
 }
 TEST_WHY = ("{Test} is for {effect}.", "With {test} one catches {effect} early.")
-# What a test can catch: a document names the reason only where drug and test share one.
-CATCHES: dict[str, frozenset[str]] = {test: frozenset(effects.split()) for test, effects in {
-    "egfr": "acute_kidney_injury lactic_acidosis accumulation lithium_toxicity digoxin_toxicity methotrexate_toxicity",
-    "potassium": "hyperkalaemia hypokalaemia", "sodium": "hyponatraemia lithium_toxicity", "inr": "bleeding", "bleeding_signs": "bleeding gi_bleeding",
-    "blood_pressure": "hypotension hypertension", "heart_rate": "bradycardia heart_block", "blood_glucose": "hypoglycaemia hyperglycaemia", "ketones": "ketoacidosis",
-    "liver_tests": "liver_injury", "blood_count": "myelosuppression bleeding", "drug_level": "lithium_toxicity digoxin_toxicity methotrexate_toxicity accumulation",
-    "ecg": "qt_prolongation heart_block", "tsh": "thyroid_dysfunction thyrotoxicosis", "creatine_kinase": "myopathy", "breathing": "respiratory_depression",
-    "mental_alertness": "sedation", "mood": "suicidality", "bone_density": "bone_loss", "lung_function": "lung_toxicity", "vitamin_b12": "b12_deficiency",
-    "uric_acid": "gout_attack", "skin": "severe_skin_reaction", "fluid_status": "dehydration", "weight": "weight_gain", "stool_frequency": "constipation",
-    "serotonin_signs": "serotonin_syndrome", "magnesium": "hypomagnesaemia", "pregnancy_test": "fetal_harm", "ammonia": "hyperammonaemia",
-}.items()}
 BRANDS = {
     "monograph": ("{other} is a brand of {drug}.", "{Drug} is sold as {others}."),
     "case_note": ("{person} brought {other}. That is {drug}.", "Chart says {other}, read {drug}. {Drug} is {a_class}."),
@@ -108,7 +97,7 @@ def _class(book: FactBook, drug: Drug, cls: str) -> Case:
              "members": listed(kept)}
     if len(kept) > 1:
         slots["are"] = "are"
-    return Case("class", tuple(other.id for other in members if other.name in kept), slots, {"": (f"{drug.id}.class",)})
+    return Case("class", (drug.id,), slots, {"": (f"{drug.id}.class",)}, names={"members": tuple(other.id for other in members if other.name in kept)})
 
 
 def _harms(book: FactBook, drug: Drug) -> Iterator[Case]:
@@ -126,7 +115,7 @@ def _tests(book: FactBook, drug: Drug) -> list[Case]:
     cases = []
     for entry in drug.monitoring:
         test = book.name("parameters", entry.parameter)
-        caught = [effect for effect in effects_of(drug) if effect in CATCHES.get(entry.parameter, ())]
+        caught = [effect for effect in effects_of(drug) if effect in SHOWS.get(entry.parameter, ())]
         slots = {**drug_slots(book, drug), "test": test, "Test": capital(test),
                  "tests": listed(book.names("parameters", (each.parameter for each in drug.monitoring)))}
         slots |= {"effect": book.name("effects", caught[0])} if caught else {}

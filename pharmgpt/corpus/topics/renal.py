@@ -8,7 +8,7 @@ from functools import lru_cache
 from random import Random
 
 from pharmgpt.corpus.cases import part_of_value, renal_alternatives
-from pharmgpt.corpus.facts import FactBook, drug_slots, instead_facts, instead_slots
+from pharmgpt.corpus.facts import FactBook, drug_slots, instead_facts, instead_names, instead_slots
 from pharmgpt.corpus.frames import Case, Topic, Varied, by_name, step
 from pharmgpt.corpus.phrasing import DONE, Band, band_text, bands, capital, limits, listed, number
 from pharmgpt.knowledge.schema import Drug
@@ -26,7 +26,7 @@ CASE = {
         "{Drug}, {measure} of {value} today. {Limits_are}: {compare}. {Drug} {done}.",
     ),
     "dialogue": (
-        "Nurse: The {measure} is {value}. What about {drug}? Pharmacist: For {drug} {limits_are}. {compare}, so {order}.",
+        "Nurse: The {measure} is {value}, {drug} is due. Pharmacist: For {drug} {limits_are}. {compare}, so {order}.",
         "Student: {Drug}, {measure} {value}. Registrar: {Limits_are}. {compare}. So {drug} is {done}.",
         "Round: {value} is the {measure}, {drug} is the drug. Answer: {limits_are}, {compare}, {order}.",
     ),
@@ -96,7 +96,7 @@ FREE = {
     "case_note": ("{person}, eGFR {value}, due for {drug}. {Drug} has no eGFR limit, so {drug} is unchanged.",
                   "Kidney review. Drug: {drug}. eGFR: {value}. No limit is listed for {drug}. Outcome: no change.",
                   "{person} takes {drug}. The eGFR has come back at {value}. {Drug} has no renal limit: leave the dose unchanged."),
-    "dialogue": ("Nurse: The eGFR is {value}. What about {drug}? Pharmacist: {Drug} has no kidney limit, so leave the dose unchanged.",),
+    "dialogue": ("Nurse: The eGFR is {value}, {drug} is due. Pharmacist: {Drug} has no kidney limit, so leave the dose unchanged.",),
     "exam_note": ("Remember: {drug} has no eGFR limit. At {value}, at {value2}, the dose is unchanged.",),
     "table_row": ("{drug} | any eGFR | no limit | no change",),
     "leaflet": ("{Drug} and your kidneys: no kidney limit is set, and the dose is unchanged at any kidney value.",),
@@ -155,13 +155,18 @@ def _risk(book: FactBook, drug: Drug, band: Band) -> dict[str, str]:
     """Slots that only a restricted band has: what happens otherwise, and what to use instead."""
     if band.action == "none":
         return {}
-    inside = (band.at_least + band.below) / 2 if band.below else band.at_least + 1
-    slots = instead_slots(book, renal_alternatives(book.kb, drug, inside)) if band.action == "avoid" else {}
+    slots = instead_slots(book, _instead(book, drug, band))
     if band.effect:
         slots["effect"] = book.name("effects", band.effect)
     if band.dose:
         slots |= {"dose": band.dose, "capital_dose": capital(band.dose)}
     return slots
+
+
+def _instead(book: FactBook, drug: Drug, band: Band) -> tuple[str, ...]:
+    """What to give where the band says avoid: drugs that are not avoided themselves in the middle of the band."""
+    inside = (band.at_least + band.below) / 2 if band.below else band.at_least + 1
+    return renal_alternatives(book.kb, drug, inside) if band.action == "avoid" else ()
 
 
 def _facts(drug: Drug, *found: Band) -> dict[str, tuple[str, ...]]:
@@ -174,7 +179,7 @@ def _case_slots(book: FactBook, drug: Drug) -> Iterator[Case]:
         if limits_are:
             slots = {**_drug(book, drug), **_risk(book, drug, band), "measure": band.measure, "limits_are": limits_are, "Limits_are": capital(limits_are),
                      "done": DONE[band.action], "word": WORD[band.action], "order": ORDER[band.action]}
-            yield Case("band", (drug.id,), slots, _facts(drug, band), band)
+            yield Case("band", (drug.id,), slots, _facts(drug, band), band, instead_names(_instead(book, drug, band)))
 
 
 def _limit_slots(book: FactBook, drug: Drug) -> Iterator[Case]:
@@ -182,14 +187,14 @@ def _limit_slots(book: FactBook, drug: Drug) -> Iterator[Case]:
         slots = {**_drug(book, drug), **_risk(book, drug, low), "measure": low.measure, "a_measure": "an eGFR" if low.measure == "eGFR" else "a CrCl",
                  "limit": number(low.below), "unit": "mL/min", "low_done": DONE[low.action], "high_done": DONE[high.action], "low_word": WORD[low.action],
                  "high_word": WORD[high.action], "low_do": {"none": "stop"}.get(low.action, low.action)}
-        yield Case("limit", (drug.id,), slots, _facts(drug, low, high), (low, high))
+        yield Case("limit", (drug.id,), slots, _facts(drug, low, high), (low, high), instead_names(_instead(book, drug, low)))
 
 
 def _band_slots(book: FactBook, drug: Drug) -> Iterator[Case]:
     for band in bands(drug):
         slots = {**_drug(book, drug), **_risk(book, drug, band), "measure": band.measure, "band": band_text(band), "done": DONE[band.action],
                  "word": WORD[band.action]}
-        yield Case("band", (drug.id,), slots, _facts(drug, band), band)
+        yield Case("band", (drug.id,), slots, _facts(drug, band), band, instead_names(_instead(book, drug, band)))
 
 
 def _section_slots(book: FactBook, drug: Drug) -> Case:
@@ -201,7 +206,7 @@ def _section_slots(book: FactBook, drug: Drug) -> Case:
              "limit_list": listed(edges), "band_orders": "; ".join(f"{band_text(band)}, {WORD[band.action]}" for band in found),
              "band_states": ". ".join(f"{band_text(band)}: {DONE[band.action]}" for band in found),
              "band_row": " | ".join(f"{band_text(band)}: {WORD[band.action]}" for band in found)}
-    return Case("section", (drug.id,), slots, _facts(drug, *found))
+    return Case("section", (drug.id,), slots, _facts(drug, *found), names=instead_names(_instead(book, drug, worst)))
 
 
 @lru_cache(maxsize=None)

@@ -1,6 +1,6 @@
 """Pregnancy, breastfeeding and liver disease: what is done with a drug there, why, and what else there is."""
 from pharmgpt.corpus.cases import alternatives
-from pharmgpt.corpus.facts import FactBook, drug_slots, instead_facts, instead_slots
+from pharmgpt.corpus.facts import FactBook, drug_slots, instead_facts, instead_names, instead_slots
 from pharmgpt.corpus.frames import Case, Topic, by_name, step
 from pharmgpt.corpus.split import avoided_in_pregnancy
 from pharmgpt.knowledge.schema import Advice, Drug
@@ -41,15 +41,18 @@ def _topic(book: FactBook, setting: str) -> Topic:
     frames = {genre: tuple(text.replace("WHO", words["who"]) for text in texts if setting != "hepatic" or not text.startswith(NOT_FOR_LIVER))
               for genre, texts in ADVICE.items()}
     groups = [[_case(book, drug, setting, getattr(drug, setting))] for drug in book.kb.drugs.values() if getattr(drug, setting)]
-    return Topic(setting, groups, {"advice": (step("a", frames), step("w", WHY, 0.45), step("i", INSTEAD, 0.4))})
+    instead = (step("i", INSTEAD, 0.4),) if setting == "pregnancy" else ()
+    return Topic(setting, groups, {"advice": (step("a", frames), step("w", WHY, 0.45), *instead)})
 
 
 def _case(book: FactBook, drug: Drug, setting: str, advice: Advice) -> Case:
     words = {key: text for key, text in SETTINGS[setting].items() if key != "who"}
+    names: dict[str, tuple[str, ...]] = {}
     slots = {**drug_slots(book, drug), **words, "state": STATE[advice.action], "word": WORD[advice.action], "order": ORDER[advice.action]}
     if advice.effect and advice.action != "none":
         slots["effect"] = book.name("effects", advice.effect)
     if setting == "pregnancy" and advice.action == "avoid":
         others = [other for other in alternatives(drug, "pregnancy") if not avoided_in_pregnancy(book.kb.drugs[other])]
         slots |= instead_slots(book, others)
-    return Case("advice", (drug.id,), slots, {"": (f"{drug.id}.{setting}",), "instead": instead_facts(drug, "pregnancy")})
+        names = instead_names(others)
+    return Case("advice", (drug.id,), slots, {"": (f"{drug.id}.{setting}",), "instead": instead_facts(drug, "pregnancy")}, names=names)

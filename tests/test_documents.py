@@ -1,0 +1,243 @@
+"""Pretraining documents: true, evenly about all drugs, deterministic, and in sentences of their own."""
+import re
+from collections import Counter
+from random import Random
+from statistics import mean
+
+import pytest
+
+from pharmgpt.corpus.cases import part_of_value
+from pharmgpt.corpus.conversations import demonstrations
+from pharmgpt.corpus.documents import WEIGHTS, cloze_items, documents, topics
+from pharmgpt.corpus.facts import fact_book
+from pharmgpt.corpus.pairs import Pairs
+from pharmgpt.corpus.phrasing import Band, band_text, bands, capital, limits, listed, with_article
+from pharmgpt.corpus.questions import questions
+from pharmgpt.corpus.split import split_drugs
+from pharmgpt.corpus.topics.profile import slip
+from pharmgpt.corpus.topics.renal import comparison, values_in
+from pharmgpt.knowledge.load import load
+from pharmgpt.knowledge.rules import renal_finding
+from pharmgpt.knowledge.schema import Drug, RenalRule
+
+COUNT = 12_000
+
+
+@pytest.fixture(scope="module")
+def kb():
+    return load()
+
+
+@pytest.fixture(scope="module")
+def split(kb):
+    return split_drugs(kb, 14, 0)
+
+
+@pytest.fixture(scope="module")
+def made(kb, split):
+    return list(documents(kb, split, COUNT, seed=3))
+
+
+@pytest.fixture(scope="module")
+def mask(kb):
+    """Replaces every name and number, so that what is left is the frame."""
+    words = {form for table in (kb.drugs, kb.classes, kb.effects, kb.conditions, kb.parameters) for term in table.values() for form in (term.name, f"{term.name}s")}
+    pattern = re.compile(rf"(?<!\w)(?:{'|'.join(map(re.escape, sorted(words, key=len, reverse=True)))})(?!\w)|\d+(?:\.\d+)?", re.I)
+    return lambda text: pattern.sub("_", text).lower()
+
+
+def grams(text, size):
+    words = re.findall(r"\w+", text)
+    return {tuple(words[at:at + size]) for at in range(len(words) - size + 1)}
+
+
+def sentences(text):
+    return {sentence.strip(" .?!") for sentence in re.split(r"(?<=[.?!])\s+|\n", text)}
+
+
+# ---- phrasing
+
+
+def test_bands_cover_every_value_and_a_gap_is_unrestricted():
+    rules = (RenalRule(measure="eGFR", below=30, action="avoid", source="s"), RenalRule(measure="eGFR", at_least=45, below=60, action="reduce", source="s"))
+    drug = Drug(id="x", name="x", classes=("c",), indications=(), mechanism="m", source="s", renal=rules)
+    assert [(band.at_least, band.below, band.action, band.number) for band in bands(drug)] == [
+        (0, 30, "avoid", 0), (30, 45, "none", None), (45, 60, "reduce", 1), (60, None, "none", None)]
+    assert [(low.action, high.action, low.below) for low, high in limits(drug)] == [("avoid", "none", 30), ("none", "reduce", 45), ("reduce", "none", 60)]
+
+
+def test_words_for_bands_lists_articles_and_capitals():
+    assert [band_text(Band("CrCl", low, high, "avoid", 0)) for low, high in ((0, 30), (30, 45.5), (45, None), (0, None))] == [
+        "CrCl below 30", "CrCl 30 to 45.5", "CrCl 45 and above", "any CrCl"]
+    assert (listed(["a"]), listed(["a", "b"]), listed(["a", "b", "c"], "or")) == ("a", "a and b", "a, b or c")
+    assert [with_article(noun) for noun in ("NSAID", "statin", "ACE inhibitor", "DPP-4 inhibitor", "urinary tract infection", "opioid", "RAAS inhibitor")] == [
+        "an NSAID", "a statin", "an ACE inhibitor", "a DPP-4 inhibitor", "a urinary tract infection", "an opioid", "a RAAS inhibitor"]
+    assert (capital("metformin"), capital("eGFR below 30")) == ("Metformin", "eGFR below 30")
+
+
+@pytest.mark.parametrize(("low", "high", "value", "said"), [(0, 30, 28, "28 is below 30"), (30, 45, 38, "38 is above 30 and below 45"), (45, None, 62, "62 is above 45")])
+def test_a_comparison_names_the_edges_around_the_value(low, high, value, said):
+    assert comparison(Band("eGFR", low, high, "avoid", 0), value) == said
+
+
+def test_values_lie_strictly_inside_their_band_and_belong_to_training():
+    values, near = values_in("metformin", Band("eGFR", 30, 45, "reduce", 1))
+    assert set(near) <= set(values) <= set(range(31, 45)) and all(part_of_value("metformin", value) == "train" for value in values)
+    assert 28 not in values_in("metformin", Band("eGFR", 0, 30, "avoid", 0))[0]
+
+
+def test_a_slip_changes_a_name_by_one_typing_error():
+    slips = {slip("metformin", Random(seed)) for seed in range(60)}
+    assert "metfromin" in slips and all(8 <= len(each) <= 10 and each[:2] == "me" for each in slips)
+
+
+# ---- documents
+
+
+def test_one_seed_gives_one_corpus_and_another_seed_another(kb, split, made):
+    assert list(documents(kb, split, 300, seed=3)) != list(documents(kb, split, 300, seed=4))
+    assert list(documents(kb, split, COUNT, seed=3)) == made
+
+
+def test_a_split_of_another_base_is_refused(kb, split):
+    with pytest.raises(ValueError, match="disagree about warfarin"):
+        next(documents(kb, split._replace(seen=tuple(drug for drug in split.seen if drug != "warfarin")), 1, 0))
+
+
+def test_every_document_names_its_drugs_facts_and_template(kb, made):
+    known = kb.fact_ids()
+    for document in made:
+        assert document.template_id and document.genre and set(document.fact_ids) <= known.keys(), document
+        named = {drug.id for drug in kb.drugs.values() if re.search(rf"(?<!\w){drug.name}(?!\w)", document.text, re.I)}
+        assert set(document.drugs) <= named, document
+        assert named - set(document.drugs) <= {"aspirin", "lithium", "digoxin", "methotrexate"}, document  # "aspirin allergy", "lithium toxicity" …
+        assert "{" not in document.text and "  " not in document.text and "None" not in document.text.replace("None listed", ""), document
+
+
+def test_documents_are_short_and_many_genres_share_them(made):
+    lengths = sorted(len(document.text) for document in made)
+    assert lengths[int(0.99 * COUNT)] < 440 and 100 < mean(lengths) < 260
+    assert sum(count > COUNT / 200 for count in Counter(document.genre for document in made).values()) >= 10
+
+
+def test_held_drugs_are_read_as_often_as_seen_ones(split, made):
+    met = Counter(drug for document in made for drug in document.drugs)
+    assert 0.75 < mean(met[drug] for drug in split.held) / mean(met[drug] for drug in split.seen) < 1.33
+    assert min(met.values()) > 0.4 * mean(met.values())
+
+
+def test_every_renal_pregnancy_and_monitoring_fact_is_met_many_times(kb, made):
+    met = Counter(fact for document in made for fact in document.fact_ids)
+    for drug in kb.drugs.values():
+        restricted = [f"{drug.id}.renal.{number}" for number, rule in enumerate(drug.renal) if rule.action != "none"]
+        for fact in restricted + ([f"{drug.id}.pregnancy"] if drug.pregnancy else []):
+            assert met[fact] >= 10, fact
+        for fact in [f"{drug.id}.monitoring.{entry.parameter}" for entry in drug.monitoring] + [f"{drug.id}.contraindication.{entry.condition}"
+                                                                                            for entry in drug.contraindications]:
+            assert met[fact] >= 4, fact
+    pairs = Pairs(kb)
+    worst = {pairs.findings(a, b)[0].fact_ids[0] for a in kb.drugs for b in kb.drugs if a < b and pairs.findings(a, b)}
+    assert worst <= met.keys()
+
+
+def test_worked_cases_agree_with_the_rules(kb, made):
+    """Read the verdict back out of the prose and ask the rules: "…, eGFR 28, due for metformin. … so metformin is avoided."."""
+    pattern = re.compile(r"(egfr|crcl) (\d+), due for ([a-z\- ]+)\. .*?, so \3 is (avoided|reduced|monitored|unchanged)\b")
+    actions = {"avoided": "avoid", "reduced": "reduce", "monitored": "monitor", "unchanged": "none"}
+    names = {drug.name: drug for drug in kb.drugs.values()}
+    checked = Counter()
+    for document in made:
+        for measure, value, name, said in pattern.findall(document.text.lower()):
+            found = renal_finding(names[name], {"egfr": "eGFR", "crcl": "CrCl"}[measure], float(value))
+            assert actions[said] == (found[0].action if found else "none"), document
+            checked[said] += 1
+    assert len(checked) == 4 and checked.total() > 80
+
+
+def test_comparisons_in_documents_are_arithmetic(made):
+    for document in made:
+        for value, side, limit in re.findall(r"\b(\d+) is (above|below) (\d+)", document.text):
+            assert (int(value) < int(limit)) == (side == "below"), document
+
+
+def test_no_value_of_a_dev_or_exam_question_is_written(made):
+    for document in made:
+        if document.template_id.startswith(("renal_case", "renal_drill")) and " " not in document.template_id:
+            for value in re.findall(r"(\d+) is (?:above|below)", document.text):
+                assert part_of_value(document.drugs[0], int(value)) == "train", document
+
+
+def test_pairs_said_to_be_free_have_no_rule_and_pairs_said_to_be_avoided_have(kb, made):
+    pairs = Pairs(kb)
+    for document in made:
+        if document.template_id.startswith(("pair_free", "list_free")):
+            assert all(not pairs.findings(a, b) for a in document.drugs for b in document.drugs if a != b), document
+        if document.template_id.startswith("pair.") and re.search(r"\bavoid", document.text, re.I):
+            assert pairs.action(*document.drugs[:2]) == "avoid", document
+
+
+def test_rules_are_met_about_as_often_as_their_absence(made):
+    ruled = sum(document.template_id.startswith(("pair.", "pair_chain.", "list.")) for document in made)
+    free = sum(document.template_id.startswith(("pair_free.", "list_free.")) for document in made)
+    assert 0.4 < free / ruled < 1.2
+
+
+def test_careless_documents_are_few_and_state_no_number(made):
+    careless = [document for document in made if document.careless]
+    assert 0.03 <= len(careless) / COUNT <= 0.05
+    assert not any(re.search(r"\d", document.text) or document.fact_ids for document in careless)
+
+
+def test_a_tenth_is_lower_case(made):
+    assert 0.08 < mean(document.text == document.text.lower() for document in made) < 0.16
+
+
+def test_no_frame_is_dead(kb):
+    """Each frame is offered to some case: a misspelt hole would silence it without an error."""
+    for topic in topics(fact_book(kb)).values():
+        cases = [case for group in topic.groups for case in group]
+        offered = {frame.id for case in cases for step in topic.usable(case) for frame in step.frames}
+        kinds = {case.kind for case in cases}
+        assert {frame.id for kind in kinds for step in topic.steps[kind] for frame in step.frames} == offered, topic.name
+
+
+def test_every_topic_has_a_weight(kb):
+    assert set(topics(fact_book(kb))) == set(WEIGHTS)
+
+
+# ---- cloze
+
+
+def test_cloze_items_have_every_kind_in_both_pools_with_true_answers(kb, split):
+    items = cloze_items(kb, split, seed=1)
+    assert set(Counter((item.kind, item.pool) for item in items)) == {(kind, pool) for kind in ("threshold", "action", "pregnancy", "comparison")
+                                                                     for pool in ("seen", "held_drugs")}
+    assert len({item.id for item in items}) == len(items) and items == cloze_items(kb, split, seed=1)
+    metformin = {item.answer for item in items if item.drugs == ("metformin",) and item.kind == "threshold"}
+    assert metformin <= {f" {limits(kb.drugs['metformin'])[at][0].below:g}" for at in range(len(limits(kb.drugs["metformin"])))} and metformin
+    for item in items:
+        assert item.drugs[0] in (split.held if item.pool == "held_drugs" else split.seen) and item.answer[0] == " "
+
+
+def test_comparison_items_are_arithmetic_on_values_that_no_document_uses(kb, split):
+    for item in cloze_items(kb, split, seed=1):
+        if item.kind == "comparison":
+            value, limit = (int(number) for number in item.id.split(".")[-1].split("-")[::-1])
+            assert item.answer == (" below" if value < limit else " above") and part_of_value(item.drugs[0], value) == "exam"
+
+
+def test_cloze_frames_are_used_in_no_document(kb, split, made, mask):
+    documented = [mask(document.text) for document in made]
+    all_grams = set().union(*(grams(text, 8) for text in documented))
+    for item in cloze_items(kb, split, seed=1):
+        assert not grams(mask(item.prefix), 8) & all_grams, item
+
+
+def test_documents_share_no_sentence_frame_with_questions_and_answers(kb, split, made, mask):
+    asked = [question for part in ("train", "dev", "exam") for question in questions(kb, split, part, "seen", 0, per_family=12)]
+    talk = demonstrations(kb, [question for question in asked if question.part == "train"], 0, split)
+    said = {mask(text) for text in [question.messages[-1].content for question in asked] + [message.content for each in talk for message in each.messages]}
+    documented = [mask(document.text) for document in made]
+    frames = set().union(*(sentences(text) for text in documented))
+    assert not {frame for text in said for frame in sentences(text) & frames if len(re.findall(r"[a-z]{2,}", frame)) > 2}
+    assert not set().union(*(grams(text, 13) for text in said)) & set().union(*(grams(text, 13) for text in documented))
