@@ -1,0 +1,160 @@
+"""Reading a knowledge base, and names as people write them."""
+import shutil
+import subprocess
+import sys
+
+import pytest
+from pydantic import ValidationError
+
+from pharmgpt.knowledge.load import PACKAGED, KnowledgeError, load
+from pharmgpt.knowledge.medication_list import find_term, read_list, recognise
+from pharmgpt.knowledge.names import distance, find_drugs, resolve
+from pharmgpt.knowledge.schema import RenalRule, Term
+
+KB = load()
+
+
+@pytest.fixture
+def copy(tmp_path):
+    """Our own base, to be broken."""
+    return shutil.copytree(PACKAGED, tmp_path / "base")
+
+
+def broken(folder, file, old, new):
+    path = folder / file
+    text = path.read_text(encoding="utf-8")
+    assert old in text
+    path.write_text(text.replace(old, new, 1), encoding="utf-8")
+    with pytest.raises(KnowledgeError) as error:
+        load(folder)
+    return str(error.value)
+
+
+# Reading
+
+def test_our_base_holds_sixty_two_drugs_and_each_fact_names_a_known_source():
+    assert len(KB.drugs) == 62 and set(KB.fact_ids().values()) <= KB.sources.keys()
+    assert KB.fact_ids()["metformin.renal.0"] == "metformin_label"
+
+
+def test_an_unknown_key_is_named_with_its_file(copy):
+    message = broken(copy, "drugs/metformin.toml", "mechanism =", "mechansm =")
+    assert "metformin.toml" in message and "mechan" in message and "schema.py" in message
+
+
+def test_a_wrong_value_is_shown_with_its_key(copy):
+    message = broken(copy, "drugs/metformin.toml", 'action = "avoid"', 'action = "never"')
+    assert "renal.0.action" in message and "'never'" in message and "'avoid'" in message
+
+
+def test_a_fact_without_source_is_refused(copy):
+    message = broken(copy, "drugs/metformin.toml", 'action = "avoid"\neffect = "lactic_acidosis"\nsource = "metformin_label"', 'action = "avoid"')
+    assert "renal.0.source" in message and "required" in message
+
+
+def test_broken_toml_names_the_file_and_line(copy):
+    assert "line 1" in broken(copy, "drugs/metformin.toml", 'name = "metformin"', 'name = metformin"')
+
+
+def test_a_missing_file_and_a_wrong_folder_are_named(copy, tmp_path):
+    (copy / "effects.toml").unlink()
+    with pytest.raises(KnowledgeError, match="effects.toml.*no such file"):
+        load(copy)
+    with pytest.raises(KnowledgeError, match="no folder drugs"):
+        load(tmp_path)
+
+
+def test_an_id_that_stands_twice_is_an_error(copy):
+    with open(copy / "effects.toml", "a", encoding="utf-8") as file:
+        file.write('\n[[term]]\nid = "bleeding"\nname = "bleeding"\n')
+    with pytest.raises(KnowledgeError, match="'bleeding' stands twice"):
+        load(copy)
+
+
+def test_another_table_in_a_vocabulary_is_an_error(copy):
+    with open(copy / "effects.toml", "a", encoding="utf-8") as file:
+        file.write('\n[[terms]]\nid = "x"\nname = "x"\n')
+    with pytest.raises(KnowledgeError, match="'terms'"):
+        load(copy)
+
+
+def test_the_content_hash_tells_bases_apart(copy):
+    path = copy / "drugs" / "metformin.toml"
+    path.write_text(path.read_text(encoding="utf-8") + "\n# a remark\n", encoding="utf-8")
+    assert load(copy).content_hash != KB.content_hash
+
+
+def test_nouns_are_frozen_and_strict():
+    with pytest.raises(ValidationError):
+        KB.drugs["metformin"].name = "sugar"
+    with pytest.raises(ValidationError):
+        Term(id="a", name="a", colour="red")
+    with pytest.raises(ValidationError):
+        RenalRule(measure="creatinine", action="avoid", source="x")
+
+
+def test_reading_and_screening_need_no_torch():
+    code = "import sys, pharmgpt.kb_cli, pharmgpt.knowledge.screen, pharmgpt.knowledge.pairs, pharmgpt.knowledge.audit; print('torch' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.strip() == "False"
+
+
+# Names
+
+@pytest.mark.parametrize("written, drug, how", [
+    ("warfarin", "warfarin", "name"), ("WARFARIN ", "warfarin", "name"), ("insulin glargine", "insulin_glargine", "name"),
+    ("insulin_glargine", "insulin_glargine", "name"), ("Coumadin", "warfarin", "brand"), ("advil", "ibuprofen", "brand"),
+    ("toprol xl", "metoprolol", "brand"), ("paracetamol", "acetaminophen", "spelling"), ("TMP/SMX", "trimethoprim_sulfamethoxazole", "spelling"),
+    ("co trimoxazole", "trimethoprim_sulfamethoxazole", "spelling"), ("metfornin", "metformin", "close"), ("simvastatine", "simvastatin", "spelling"),
+    ("amiodraone", "amiodarone", "close")])
+def test_a_name_is_read_and_how_is_told(written, drug, how):
+    found = resolve(KB, written)
+    assert (found.drug_id, found.how) == (drug, how)
+
+
+@pytest.mark.parametrize("written", ["", "aspi", "water", "xylophone"])
+def test_what_is_no_drug_stays_unknown(written):
+    assert resolve(KB, written).drug_id is None
+
+
+def test_a_name_near_two_drugs_shows_both_and_guesses_neither():
+    found = resolve(KB, "sinagliptin")  # one letter from linagliptin, one from sitagliptin
+    assert (found.drug_id, found.candidates) == (None, ("linagliptin", "sitagliptin"))
+    assert find_drugs(KB, "Is sinagliptin safe?") == []
+
+
+@pytest.mark.parametrize("a, b, gap", [("metformin", "metformin", 0), ("metformin", "metfornin", 1), ("amiodarone", "amiodraone", 1),
+                                       ("abc", "ab", 1), ("abcd", "badc", 2), ("abc", "xyz", 3)])
+def test_distance_counts_letters_and_swaps(a, b, gap):
+    assert distance(a, b, 2) == gap
+
+
+def test_drugs_are_found_in_a_sentence_in_order_and_the_longest_name_wins():
+    text = "Is Bactrim DS safe with coumadin and metfornin?"
+    found = find_drugs(KB, text)
+    assert [(each.drug_id, text[each.start:each.end], each.how) for each in found] == [
+        ("trimethoprim_sulfamethoxazole", "Bactrim DS", "brand"), ("warfarin", "coumadin", "brand"), ("metformin", "metfornin", "close")]
+
+
+def test_a_word_inside_a_word_is_no_drug():
+    assert find_drugs(KB, "An aspirinlike feeling, isms and asada.") == []
+
+
+@pytest.mark.parametrize("name", ["clonazepam", "ampicillin", "prednisolone", "escitalopram", "esomeprazole", "dapagliflozin", "saxagliptin",
+                                  "fosinopril", "Oxazepam", "fluvastatin", "nortriptyline", "bisoprolol", "enalapril", "minocycline"])
+def test_another_drug_is_never_taken_for_a_misspelling(name):
+    assert recognise(KB, name).drug_id is None
+    assert read_list(KB, f"{name} 5 mg daily")[0].drug_id is None
+
+
+def test_a_list_is_read_with_doses_and_nothing_is_dropped():
+    found = read_list(KB, "Coumadin 5 mg daily, advil; sulfamethoxazole and trimethoprim + foobarin\nmetformin and aspirin, warfarin blockbuster")
+    assert [(each.text, each.drug_id) for each in found] == [
+        ("Coumadin 5 mg daily", "warfarin"), ("advil", "ibuprofen"), ("sulfamethoxazole and trimethoprim", "trimethoprim_sulfamethoxazole"),
+        ("foobarin", None), ("metformin", "metformin"), ("aspirin", "aspirin"), ("warfarin blockbuster", None)]
+    assert "warfarin" in found[3].candidates + found[-1].candidates
+
+
+def test_a_condition_is_found_by_its_synonyms_and_else_the_nearest_are_shown():
+    assert find_term(KB.conditions, "High Blood Pressure") == ("hypertension", ())
+    id, near = find_term(KB.conditions, "hart failure")
+    assert id is None and "heart failure" in near
