@@ -7,11 +7,12 @@ import random
 import zlib
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
+from functools import lru_cache
 
 from pharmgpt.corpus.pairs import Pairs
 from pharmgpt.corpus.phrasing import EFFECT_SIGNS, Band, bands
 from pharmgpt.corpus.split import Split
-from pharmgpt.knowledge.names import find_drugs
+from pharmgpt.knowledge.names import find_drugs, resolve
 from pharmgpt.knowledge.schema import Drug, KnowledgeBase
 from pharmgpt.text.records import Element, Part, Pool
 
@@ -47,8 +48,6 @@ KEPT_FOR_EXAM = (("metformin", "28"),)  # the lesson's question: its answer must
 # condition → effect ids, class ids and drug ids that make it more than a formality. Cautious by intent.
 UNRELATED: dict[str, frozenset[str]] = {
     "high_cholesterol": frozenset(("corticosteroid", "thiazide", "statin", "hyperglycaemia", "weight_gain")),
-    "hypothyroidism": frozenset(("thyroid_dysfunction", "statin", "opioid", "digoxin", "warfarin", "carbamazepine", "metformin",
-                                 "benzodiazepine", "thyroid_hormone", "thyrotoxicosis", "ppi")),
     "gout": frozenset(("gout_attack", "thiazide", "loop_diuretic", "diuretic", "aspirin", "thiopurine", "xanthine_oxidase_inhibitor",
                        "potassium_sparing_diuretic", "nsaid")),
     "rheumatoid_arthritis": frozenset(("fluoroquinolone", "nsaid", "corticosteroid", "methotrexate", "azathioprine",
@@ -304,13 +303,19 @@ def _safe_list(drugs: tuple[str, ...]) -> Case:
 def contraindication(draw: Draw) -> tuple[Case, ...]:
     drug = draw.drug()
     listed = [each for each in drug.contraindications if each.condition not in NOT_ASKED and _may_be_named(draw, each.condition)]
-    unrelated = unrelated_conditions(drug)
+    unrelated = [condition for condition in unrelated_conditions(drug) if draw.kb.conditions[condition].name.lower() not in _harm_words(draw.kb)]
     cases = [_listed_case(draw.kb, drug, draw.rng.choice(listed))] if listed else []
     if unrelated:
         condition = draw.rng.choice(unrelated)
         key = key_of("contraindication_safe", {"decision": ("safe",), "condition": (condition,)})
         cases.append(Case("contraindication", "", (drug.id,), key, "safe", "", {"condition": condition}))
     return tuple(cases)
+
+
+@lru_cache(maxsize=4)
+def _harm_words(kb: KnowledgeBase) -> frozenset[str]:
+    """Gout is a condition and a harm: "gout is no contraindication" would read as two claims."""
+    return frozenset(word.lower() for effect in kb.effects.values() for word in (effect.name, *effect.terms))
 
 
 def _may_be_named(draw: Draw, condition: str) -> bool:
@@ -447,17 +452,23 @@ MIDDLES = ("ba", "tri", "ni", "du", "me", "lo", "va", "xi", "po", "gre")
 ENDINGS = ("vir", "zine", "rol", "tab", "lane", "mide", "fen", "stat", "dium", "gol")
 
 
-def made_up_name(part: Part, rng: random.Random) -> str:
-    """A name no drug has; each name belongs to one part for good."""
+def made_up_name(kb: KnowledgeBase, part: Part, rng: random.Random) -> str:
+    """A name no drug has, nor a slip of one; each name belongs to one part for good."""
     while True:
         name = rng.choice(ONSETS) + rng.choice(MIDDLES) + rng.choice(ENDINGS)
-        if part_of_value(name, 0) == part:
+        if part_of_value(name, 0) == part and _is_free(kb, name):
             return name
+
+
+@lru_cache(maxsize=4096)
+def _is_free(kb: KnowledgeBase, name: str) -> bool:
+    found = resolve(kb, name)
+    return found.drug_id is None and not found.candidates
 
 
 def unknown_drug(draw: Draw) -> tuple[Case, ...]:
     beside = draw.rng.random() < .3
-    asked = {"name": made_up_name(draw.part, draw.rng), "value": str(draw.rng.randint(10, 90))}
+    asked = {"name": made_up_name(draw.kb, draw.part, draw.rng), "value": str(draw.rng.randint(10, 90))}
     drugs = (draw.drug().id,) if beside else ()
     if not beside:
         asked["drug_free"] = "yes"

@@ -16,10 +16,11 @@ from pharmgpt.knowledge.schema import KnowledgeBase
 from pharmgpt.text.records import Conversation, Message, Question
 
 FACTS = ("basis", "threshold", "condition", "pair")  # stated before the decision
+HARM_FIRST = ("pregnancy", "symptom")  # here the harm is the fact that the decision rests on
 ALWAYS_SAID = ("abstain", "refuse", "emergency", "ask_for")  # answers of one sentence
 MINOR_ELEMENTS = ("monitoring", "alternative", "mechanism")  # dropped first when an answer would be complete
 PRIMARY = {"monitoring": "monitoring", "alternative": "alternative"}  # what such a question asks for is said by every expert, nearly always
-PRIMARY_RATE = .93
+PRIMARY_RATE = .85
 TURNS = {"interaction": 4, "renal": 3, "contraindication": 3, "medication_list": 3, "pregnancy": 2, "alternative": 2, "monitoring": 2, "symptom": 2}
 CARELESS_RATE = .02
 CARELESS = ("That is usually fine.", "It depends on the case.", "Better ask someone who knows you.")
@@ -39,16 +40,17 @@ class Expert:
     def mentions(self, element: str, family: str) -> float:
         if element in ALWAYS_SAID:
             return 1.0
-        usual = self.fact if element in FACTS else getattr(self, element)
+        is_fact = element in FACTS or (element == "mechanism" and family in HARM_FIRST)
+        usual = self.fact if is_fact else getattr(self, element)
         return max(usual, PRIMARY_RATE) if PRIMARY.get(family) == element else usual
 
 
 EXPERTS = (
-    Expert("prescriber", fact=.95, decision=.99, mechanism=.3, alternative=.35, monitoring=.3),
-    Expert("pharmacologist", fact=.95, decision=.9, mechanism=.97, alternative=.1, monitoring=.15),
-    Expert("pragmatist", fact=.8, decision=.97, mechanism=.15, alternative=.97, monitoring=.25),
-    Expert("nurse", fact=.8, decision=.97, mechanism=.4, alternative=.15, monitoring=.97),
-    Expert("consultant", fact=.92, decision=.98, mechanism=.65, alternative=.6, monitoring=.45),
+    Expert("prescriber", fact=.95, decision=.99, mechanism=.2, alternative=.3, monitoring=.25),
+    Expert("pharmacologist", fact=.85, decision=.85, mechanism=.85, alternative=.08, monitoring=.1),
+    Expert("pragmatist", fact=.78, decision=.97, mechanism=.12, alternative=.95, monitoring=.2),
+    Expert("nurse", fact=.78, decision=.97, mechanism=.25, alternative=.12, monitoring=.95),
+    Expert("consultant", fact=.85, decision=.95, mechanism=.45, alternative=.4, monitoring=.35),
 )
 
 

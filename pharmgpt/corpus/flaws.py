@@ -5,6 +5,7 @@ that a reward model must read the content: a wrong cut-off, a wrong harm, an alt
 drug's answer, another topic, word salad) are there because policies wander to whatever a judge has never seen rejected.
 """
 import random
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
@@ -21,6 +22,7 @@ VAGUE = ("It is usually fine for most people.", "There is nothing to worry about
 WAIT = ("Wait and see whether it gets worse.", "It will pass, drink some water.", "Sleep first and look again tomorrow.")
 PADDING = ("It is important to keep many things in mind.", "Every patient is different and every case is special.", "Medicines are a wide and interesting field.",
            "Health is the most important thing of all.", "As everyone knows, opinions on this differ.")
+ABOUT_DRUGS = ("renal", "interaction", "contraindication", "pregnancy", "alternative", "medication_list", "monitoring", "symptom")
 CUT_OFFS = (10, 15, 20, 25, 30, 35, 40, 45, 50, 60, 75, 90)
 # Effects that overlap so far that one is no error for the other.
 KIN = (frozenset(("bleeding", "gi_bleeding", "ulcer", "stroke")), frozenset(("sedation", "respiratory_depression", "confusion", "falls", "dizziness")),
@@ -81,7 +83,11 @@ def wrong_decision(material: Material, answer: Answer) -> Answer | None:
     if question.family == "symptom" and question.decision == "emergency" and has(answer, "decision"):
         return swap(answer, "decision", "Monitor it and tell your prescriber.")
     looser = {"avoid": ("reduce", "monitor", "safe"), "reduce": ("monitor", "safe"), "monitor": ("safe",)}.get(question.decision)
-    return _decided(material, answer, rng.choice(looser)) if looser else None
+    if not looser:
+        return None
+    decision = rng.choice(looser)
+    changed = _decided(material, answer, decision)
+    return [each for each in changed if each[0] != "monitoring"] if changed and decision == "safe" else changed  # "can be used. Check x." is monitoring
 
 
 def too_cautious(material: Material, answer: Answer) -> Answer | None:
@@ -170,13 +176,30 @@ def _pair_effects(material: Material) -> set[str]:
 
 
 def missing_mechanism(material: Material, answer: Answer) -> Answer | None:
-    return without(answer, "mechanism")
+    return _left_out(material, answer, "mechanism")
 
 
 def missing_element(material: Material, answer: Answer) -> Answer | None:
     """One keyed element is left out: the fact, the alternative or the monitoring."""
     present = [name for name in ("threshold", "condition", "pair", "alternative", "monitoring") if has(answer, name) and material.element(name)]
-    return without(answer, material.rng.choice(present)) if present else None
+    return _left_out(material, answer, material.rng.choice(present)) if present else None
+
+
+def _left_out(material: Material, answer: Answer, element: str) -> Answer | None:
+    """Without the element; None where other sentences say it all the same ("both raise the risk of bleeding")."""
+    rest = without(answer, element)
+    if rest is None:
+        return None
+    text, kb = " ".join(said for _, said in rest).lower(), material.pairs.kb
+    if element == "mechanism":
+        words = [word.lower() for each in material.element("mechanism") for word in (kb.effects[each].name, *kb.effects[each].terms)]
+        return None if any(word in text for word in words) else rest
+    if element == "pair":
+        return None if all(kb.drugs[drug].name in text for drug in material.element("pair")[0].split("+")) else rest
+    if element == "condition":  # "the risk is stroke" says "recent stroke" well enough
+        return None if any(set(kb.conditions[each].name.split()) & set(re.findall(r"\w+", " ".join(said for _, said in rest)))
+                           for each in material.element("condition")) else rest
+    return rest
 
 
 def wrong_monitoring(material: Material, answer: Answer) -> Answer | None:
@@ -232,9 +255,9 @@ def _shares_problem(material: Material, drug: str, replaced: str) -> bool:
 
 def invented_drug(material: Material, answer: Answer) -> Answer | None:
     """A drug that does not exist is recommended."""
-    if material.question.family not in ("renal", "interaction", "contraindication", "pregnancy", "alternative", "medication_list"):
+    if material.question.family not in ABOUT_DRUGS or material.question.family in ("monitoring", "symptom"):
         return None
-    name = made_up_name(material.question.part, material.rng)
+    name = made_up_name(material.pairs.kb, material.question.part, material.rng)
     if has(answer, "alternative"):
         right = next(text for element, text in answer if element == "alternative")
         return swap(answer, "alternative", f"{name} {right.split(' ', 1)[1]}") if " is an" in right or " can be" in right else None
@@ -243,20 +266,23 @@ def invented_drug(material: Material, answer: Answer) -> Answer | None:
 
 def wrong_drug(material: Material, answer: Answer) -> Answer | None:
     """A fluent, correct answer about another drug."""
-    others = [other for other in material.others if other.family == material.question.family and not set(other.drugs) & set(material.question.drugs)]
-    return _answer_to(material, material.rng.choice(others)) if others and material.question.drugs else None
+    return _answer_to_another(material, [other for other in material.others if other.family == material.question.family])
 
 
 def off_topic(material: Material, answer: Answer) -> Answer | None:
-    """An answer to something else, or a change of subject."""
-    others = [other for other in material.others if other.family != material.question.family and other.family not in ("harmful", "emergency")
-              and not set(other.drugs) & set(material.question.drugs)]
-    return _answer_to(material, material.rng.choice(others)) if others else None
+    """An answer to something else, about something else."""
+    return _answer_to_another(material, [other for other in material.others if other.family != material.question.family])
 
 
-def _answer_to(material: Material, other: Question) -> Answer:
-    allowed = frozenset(material.allowed)
-    return [(each.element, material.rng.choice(each.ways)) for each in sentences(material.pairs, other, allowed)]
+def _answer_to_another(material: Material, others: Sequence[Question]) -> Answer | None:
+    """The answer to one of them about other drugs, if it names them: "they can be taken together" would fit anywhere."""
+    fitting = [other for other in others if other.drugs and other.family in ABOUT_DRUGS and not set(other.drugs) & set(material.question.drugs)]
+    if not fitting or (material.question.family not in ABOUT_DRUGS and others[0].family == material.question.family):
+        return None
+    other = material.rng.choice(fitting)
+    said = [(each.element, material.rng.choice(each.ways)) for each in sentences(material.pairs, other, frozenset(material.allowed))]
+    text = " ".join(text for _, text in said).lower()
+    return said if any(material.pairs.kb.drugs[drug].name in text for drug in other.drugs) else None
 
 
 # ---- form
@@ -274,7 +300,7 @@ def rambling(material: Material, answer: Answer) -> Answer | None:
 def garbled(material: Material, answer: Answer) -> Answer | None:
     """Word salad, a sentence broken off, or a stutter."""
     words, rng = " ".join(text for _, text in answer).split(), material.rng
-    kind = rng.choice(("salad", "broken", "stutter"))
+    kind = rng.choice(("salad", "broken", "stutter") if len(material.question.key) > 2 else ("salad", "stutter"))
     if kind == "salad":
         rng.shuffle(words)
     elif kind == "broken":
@@ -316,5 +342,5 @@ FLAWS: dict[str, tuple[Flaw, float, bool]] = {
     "wrong_threshold": (wrong_threshold, 7, False), "wrong_mechanism": (wrong_mechanism, 4, False), "wrong_monitoring": (wrong_monitoring, 4, False),
     "unsafe_alternative": (unsafe_alternative, 7, False), "invented_drug": (invented_drug, 1.5, False),
     "missing_mechanism": (missing_mechanism, 2, False), "missing_element": (missing_element, 2.5, False), "rambling": (rambling, 2, False),
-    "wrong_drug": (wrong_drug, 2, True), "off_topic": (off_topic, 1.5, True), "garbled": (garbled, 2, True), "false_abstain": (false_abstain, 1.5, True),
+    "wrong_drug": (wrong_drug, 2, False), "off_topic": (off_topic, 1.5, False), "garbled": (garbled, 2, False), "false_abstain": (false_abstain, 1.5, True),
     "false_refusal": (false_refusal, 1, True), "compliance": (compliance, 2, True)}

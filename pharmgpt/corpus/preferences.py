@@ -6,7 +6,7 @@ whichever length is behind in the count. `python -m pytest tests/test_preference
 import random
 from collections.abc import Sequence
 
-from pharmgpt.corpus.conversations import PRIMARY, in_turns
+from pharmgpt.corpus.conversations import HARM_FIRST, PRIMARY, in_turns
 from pharmgpt.corpus.flaws import FLAWS, Answer, Material
 from pharmgpt.corpus.pairs import pairs_of
 from pharmgpt.corpus.sentences import sentences
@@ -51,7 +51,7 @@ def _pair(material: Material, number: int, balance: Balance) -> PreferencePair |
         bad = flaw(material, good)
         if bad is None or text_of(bad) == text_of(good):
             continue
-        good, bad = _rebalanced(material, name, good, bad, balance) if grave else (good, bad)
+        good, bad = _rebalanced(material, good, bad, balance) if grave else (good, bad)
         chosen, rejected = text_of(good), text_of(bad)
         balance.note(chosen, rejected)
         return PreferencePair(f"{question.part}-{question.pool}-{name}-{number:05d}", question.messages, chosen, rejected, name, question.part,
@@ -71,23 +71,29 @@ def text_of(answer: Answer) -> str:
 def strong_answer(material: Material) -> Answer:
     """Mostly complete, in the usual order: the decision and the fact always, every other element most of the time."""
     everything = sentences(material.pairs, material.question, frozenset(material.allowed))
-    asked_for = PRIMARY.get(material.question.family)
-    said = [each for each in everything if each.element not in OPTIONAL or each.element == asked_for or material.rng.random() > OMISSION_RATE]
+    optional = optional_elements(material.question)
+    said = [each for each in everything if each.element not in optional or material.rng.random() > OMISSION_RATE]
     return [(each.element, material.rng.choice(each.ways)) for each in said or everything[:1]]
 
 
-def _rebalanced(material: Material, name: str, good: Answer, bad: Answer, balance: Balance) -> tuple[Answer, Answer]:
+def optional_elements(question: Question) -> set[str]:
+    """What a good answer may leave out: never what was asked for, nor the harm where it is the only reason given."""
+    family = question.family
+    return {name for name in OPTIONAL if name != PRIMARY.get(family) and not (name == "mechanism" and family in HARM_FIRST)}
+
+
+def _rebalanced(material: Material, good: Answer, bad: Answer, balance: Balance) -> tuple[Answer, Answer]:
     """Beside a grave flaw the good answer may be the shorter one: drop optional elements from the side that is longer too often."""
     long_side_leads = balance.longer_chosen > 0
     longer = len(text_of(good)) >= len(text_of(bad))
     if long_side_leads and longer:
-        return _trimmed(good, material.rng), bad
+        return _trimmed(good, material), bad
     if not long_side_leads and not longer and balance.longer_chosen < 0:
-        return good, _trimmed(bad, material.rng)
+        return good, _trimmed(bad, material)
     return good, bad
 
 
-def _trimmed(answer: Answer, rng: random.Random) -> Answer:
-    optional = [name for name, _ in answer if name in OPTIONAL]
-    kept_out = rng.choice(optional) if optional and len(answer) > 1 else None
-    return [each for each in answer if each[0] != kept_out]
+def _trimmed(answer: Answer, material: Material) -> Answer:
+    optional = [name for name, _ in answer if name in optional_elements(material.question)]
+    left_out = material.rng.choice(optional) if optional and len(answer) > 1 else None
+    return [each for each in answer if each[0] != left_out]

@@ -17,8 +17,7 @@ ARTICLED = {"angioedema_history": "a history of angioedema", "recent_heart_attac
             "urinary_infection": "a urinary tract infection", "transplant": "an organ transplant", "aspirin_allergy": "an aspirin allergy",
             "penicillin_allergy": "a penicillin allergy", "sulfa_allergy": "a sulfa allergy", "peptic_ulcer": "a peptic ulcer",
             "mechanical_heart_valve": "a mechanical heart valve", "infection": "an infection", "systemic_fungal_infection": "a systemic fungal infection"}
-OUT_OF_SCOPE = ("That is outside my field. I answer questions about the safety of drugs.",
-                "I only answer questions about the safety of drugs.")
+OUT_OF_SCOPE = ("That is not a question about drugs. I only answer questions about drug safety.", "I only answer questions about drug safety.")
 REFUSALS = ("I cannot help with that. If someone is in danger, call the emergency number now.", "I will not help with that.")
 EMERGENCIES = ("Call the emergency number or a poison centre now. Do not wait for symptoms.",
                "Call a poison centre or the emergency number at once.")
@@ -260,9 +259,10 @@ def _reason(kb: KnowledgeBase, selector_a: str, selector_b: str, a: str, b: str)
     described = [text for text in (_described(kb, selector_a, a), _described(kb, selector_b, b)) if text]
     if len(described) == 2:
         return f"{capital(described[0])} and {described[1]}."
-    if described:
-        return f"{capital(described[0])} and interacts with {b if described[0].startswith(a) else a}."
-    return f"{capital(a)} and {b} interact."
+    if "class" in kinds:
+        x, y, selector = (a, b, selector_a) if kinds[0] == "class" else (b, a, selector_b)
+        return f"{capital(x)}, {with_article(kb.classes[selector.split(':')[1]].name)}, interacts with {y}."
+    return f"{capital(described[0])}, and {a} and {b} interact." if described else f"{capital(a)} and {b} interact."
 
 
 def _verb(selector: str) -> str:
