@@ -14,7 +14,8 @@ BROKEN = ("unfinished", "garbled")  # reasons for which a sentence is not read
 DANGLING = re.compile(r"\b(?:a|an|the|of|and|or|is|are|was|with|to|for|in|on|at|be|not|can|if|than|from|by|because|your|its|should|must|may|below|above|as|so|but|no|very)\W*$")
 DOUBLED = re.compile(r"\b(?!that\b|had\b|very\b)([a-z]+) \1\b|\b(\w+ \w+ ?\w*) \2\b|\b([DV]\d+) ([DV]\d+) ([DV]\d+)\b")
 COLLISION = re.compile(r"\b(?:a|an|the) (?:is|are|of|and|or|to|can|be|below|above|it|the|a|avoid|should)\b|\b(?:is|are) (?:is|are|can|has|have|of|should|must|do)\b|\b(?:of|with|for) (?:is|are|can|and|of|or|should)\b"
-                       r"|\b(?:can|should|must) (?:is|are|has|the|of|a|an|with|for|to|in|\d)|\b(?:and|or) (?:and|or|of|is)\b|\bit (?:it|the|a)\b|\bnot not\b|\b(?:the|a|an|of|is|are|with|to|your) ?[.,;:]")
+                       r"|\b(?:from|by|in|at) (?:can|is|are|of|should|and)\b|\bbe (?:this|that|of|and|can|should)\b|\b(?:can|should|must) (?:is|are|has|the|of|a|an|with|for|to|in|\d)|\b(?:and|or) (?:and|or|of|is)\b|\bit (?:it|the|a)\b|\bnot not\b|\b(?:the|a|an|of|is|are|with|to|your) ?[.,;:]")
+STARTER_WITHIN = re.compile(r"[a-z] (?:Get|This|That|The|Avoid|Can|Is|It|They|Reduce|Use|Do|Check|A|An|In|No|Call|Stop|With|Not|Are|Should|Must)\b")  # cases of letters shuffled
 VERB = re.compile(r"\b(?:is|are|was|were|be|been|am|has|have|had|can|could|may|might|shall|should|must|will|would|do|does|did|need|needs|avoid\w*|us(?:e|es|ed|ing)|tak(?:e|es|en|ing)|giv(?:e|es|en)|"
                   r"stop\w*|start\w*|continu\w*|monitor\w*|check\w*|watch\w*|measur\w*|test\w*|call\w*|ask\w*|tell\w*|see|seek\w*|get|go|reduc\w*|lower\w*|halve\w*|adjust\w*|cut|caus\w*|rais\w*|increas\w*|"
                   r"decreas\w*|lead\w*|interact\w*|depend\w*|consider\w*|switch\w*|choos\w*|try|combin\w*|mix\w*|help\w*|know\w*|answer\w*|mean\w*|make\w*|keep\w*|let|contact\w*|consult\w*|talk\w*|speak\w*|contraindicated|"
@@ -42,8 +43,8 @@ def broken_sentences(kb: KnowledgeBase, sentences: tuple[str, ...], ended: bool)
     for at, sentence in enumerate(sentences):
         last = at == len(sentences) - 1
         closed = sentence.rstrip("\"')").endswith((".", "!", "?", ":"))
-        if last and not closed and (not ended or DANGLING.search(sentence.lower())):
-            broken[at] = "unfinished"
+        if last and not closed:  # an answer that reached its end token is read all the same
+            broken[at] = "no full stop" if ended and not DANGLING.search(sentence.lower()) and not is_garbled(kb, sentence) else "unfinished"
         elif is_garbled(kb, sentence):
             broken[at] = "garbled"
         else:
@@ -66,6 +67,8 @@ def is_garbled(kb: KnowledgeBase, sentence: str) -> bool:
     if not re.search(r"[A-Za-z]", sentence):
         return True
     text = lexicon_of(kb).mask(sentence).text
+    if STARTER_WITHIN.search(sentence):
+        return True
     if DOUBLED.search(text) or COLLISION.search(text) or DANGLING.search(text) and not re.search(r"\b(?:is|are|be|so|not|in|on|for|to|with|no|can|should|may|must)\W*$", text):
         return True
     words = re.findall(r"[DV]\d+|[a-z']+|\d+", re.sub(r"([DV])\d+(?:(?:,| and|,? or) \1\d+)+", r"\g<1>0", text))

@@ -105,19 +105,11 @@ def _mark_decision(paper: Paper, element: Element) -> str:
 
 
 def _shown_decision(paper: Paper) -> str | None:
-    """The verdict; of several ways to decline in one answer the keyed one, and bare permission with the keyed checks is `monitor`."""
+    """The verdict; of several ways to decline in one answer ("I can't help: I only answer ...") the keyed one."""
     verdict, keyed = paper.verdict, {value for element in paper.question.key if element.name in DECISION_ELEMENTS for value in element.accepts}
     if verdict.decision in DECLINING and keyed & set(verdict.readings):
         return next(value for value in verdict.readings if value in keyed)
-    bare = all(claim.how in ("can", "none_known") for claim in paper.claims if claim.kind == "decision")
-    if verdict.decision == "safe" and "monitor" in keyed and bare and _checks_named(paper):
-        return "monitor"
     return verdict.decision
-
-
-def _checks_named(paper: Paper) -> bool:
-    wanted = monitoring_of(paper.kb, paper.question.drugs)
-    return any(claim.value in wanted for claim in paper.own("monitoring"))
 
 
 def _mark_threshold(paper: Paper, element: Element) -> str:
@@ -163,12 +155,8 @@ def _conditions_spoken_of(paper: Paper) -> set[str]:
 
 
 def _known_effects(paper: Paper) -> set[str]:
-    return set(_linked_effects(paper)) | set(paper.context.conditions) | set(read_prompt_effects(paper))
-
-
-def read_prompt_effects(paper: Paper) -> list[str]:
-    """Effects that the question itself names may be spoken of."""
-    return [claim.value for claim in read_claims(paper.kb, paper.prompt.replace("?", ".")) if claim.kind == "effect"]
+    """Effects of the drugs asked for, and what the question itself names."""
+    return set(_linked_effects(paper)) | set(paper.context.conditions) | set(paper.context.effects)
 
 
 def _mark_monitoring(paper: Paper, element: Element) -> str:

@@ -28,6 +28,7 @@ class Context:
     pregnant: bool = False
     breastfeeding: bool = False
     conditions: tuple[str, ...] = ()
+    effects: tuple[str, ...] = ()  # harms that the prompt names
 
     @property
     def kidney_function(self) -> float | None:
@@ -44,7 +45,8 @@ def read_context(kb: KnowledgeBase, prompt: str) -> Context:
     pregnant = "pregnancy" in conditions or re.search(r"\b(?:expecting|unborn|pregnan\w+)\b", masked.plain) is not None and "not pregnant" not in masked.plain
     return Context(drugs, unknown_names(kb, prompt), value if measure == "eGFR" else None, value if measure == "CrCl" else None, pregnant,
                    "breastfeeding" in conditions or re.search(r"\b(?:breast ?feed\w*|nursing|lactat\w+)\b", masked.plain) is not None,
-                   tuple(dict.fromkeys(conditions + (("pregnancy",) if pregnant else ()))))
+                   tuple(dict.fromkeys(conditions + (("pregnancy",) if pregnant else ()))),
+                   tuple(dict.fromkeys(spot.meanings["effect"] for spot in masked.spots if "effect" in spot.meanings)))
 
 
 def _kidney_value(masked: Masked) -> tuple[str, float | None]:

@@ -42,7 +42,7 @@ TABLE: tuple[tuple[str, str, str], ...] = (
      r"|\b(?:go|get|rush|straight|taken?) (?:\w+ ){0,4}(?:hospital|er)\b|\b(?:urgent|immediate|emergency|get|seek|need|call for) (?:\w+ )?(?:medical )?(?:help|care|attention)(?: now| at once| immediately| right away| urgently| today| straight away)|\b(?:urgent|immediate) medical (?:help|care|attention)|\bmedical emergency"),
     ("ask", "", r"\bnot know (?:your|the|their) V\d+|\b(?:i|we) (?:would |will |first |still |also |do )*need (?:to (?:know|see|ask|have)|your|the|a|an|more|some|their|you to|V\d+)\b[^.;]*"
      r"|\b(?:please )?(?:tell me|share (?:your|the)|give me (?:your|the)|provide (?:your|the|me))\b|\blet me know(?! if you (?:have|need|want))"
-     r"|\bdepends (?:up)?on (?:your|the|how|which|what|whether|V\d+)|\bwithout (?:knowing )?(?:your|the|an?|their|more)(?: current| recent| latest)? (?:V\d+|details|information)"
+     r"|\bdepends (?:up)?on (?:(?:your|the|their) (?:\w+ )?(?:V\d+|dose|other|age)|how|which|what|whether|V\d+)|\bwithout (?:knowing )?(?:your|the|an?|their|more)(?: current| recent| latest)? (?:V\d+|details|information)"
      r"|\bcan (?:not )?(?:only )?(?:say|answer|tell|decide|advise)(?: you)?(?: more)? (?:once|until|when|after|if i)\b[^.;]*"),
     ("unknown", "", r"\b(?:do|did|can|could) not (?:know|recogni[sz]e|find|identify)\b(?! how)|\bnot (?:have|find|contain|list|include|hold) (?:an? |any )?(?:entry|information|record|data|facts?)\b"
      r"|\bno (?:\w+ )?(?:entry|information|record|data|knowledge|facts)\b|\bunknown (?:to me|drug|medicine|name)|\bnever heard|\bunfamiliar|\bnot familiar"
@@ -88,7 +88,7 @@ TABLE: tuple[tuple[str, str, str], ...] = (
      r"|go together|stay on|have (?:D\d+|it))|\bcontinue(?:d)? (?:D\d+|it\b|with|taking|using|as|to (?:use|take)|at)|\bkeep (?:taking|using|on) \w+|\bgo ahead\b|\bcarry on\b|\bshould continue\b|\bcontinue\b(?= ?[.;,!]|$)"),
 )
 PATTERNS = tuple((decision, how, re.compile(pattern)) for decision, how, pattern in TABLE)
-ASK_QUESTION = re.compile(r"^(?:\w+ ){0,3}?(?:what|which|how (?:much|many|old|well|far)|are you|do you|could you|can you|have you|is (?:the|she|he|your)|may i)\b")
+ASK_QUESTION = re.compile(r"^(?:\w+ ){0,3}?(?:what|which|how (?:much|many|old|well|far)|are you|do you|(?:could|can|would) you (?:please )?(?:tell|give|share|say|let|send|provide|check)|have you|is (?:the|she|he|your)|may i)\b")
 
 
 def find_phrases(text: str) -> list[Phrase]:

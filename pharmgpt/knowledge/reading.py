@@ -6,6 +6,7 @@ It reads prose, not only our own phrasing, and is a parser by rule: deterministi
 import math
 import re
 from dataclasses import dataclass, replace
+from functools import lru_cache
 
 from pharmgpt.knowledge.decisions import ASK_QUESTION, RESTRICTIVE, Phrase, find_phrases
 from pharmgpt.knowledge.lexicon import Masked, lexicon_of, split_sentences
@@ -39,7 +40,7 @@ DLIST = r"(D\d+(?:(?: ?, ?(?:or |and )?| or | and | / | or possibly | or else )(
 BE = r"(?:is|are|would be|may be|could be|can be|might be|makes?|seems?|remains?|works? as|serves? as)"
 ALTERNATIVES = tuple(re.compile(pattern) for pattern in (
     r"(?<!not )\balternatives?(?: (?!to\b|not\b)\w+){0,4}?(?: to (?:D\d+|it|them|this|that|both)(?: and D\d+)*)?(?:(?: here| then| for \w+)? (?:is|are|include|includes|would be|might be|could be|such as|like)|:| ?,)? ?(?:an? |the |to use |for example |e\.g\. )?" + DLIST,
-    DLIST + r" " + BE + r" (?:also |often |usually |generally )?(?:an? |the |one )?(?:\w+ ){0,3}?(?:alternatives?|options?|choices?|preferred|preferable|safer|better|substitutes?|replacements?|gentler)\b",
+    DLIST + r" " + BE + r" (?:also |often |usually |generally )?(?:an? |the |one )?(?:(?!not\b|no\b|never\b|hardly\b)\w+ ){0,3}?(?:alternatives?|options?|choices?|preferred|preferable|safer|better|substitutes?|replacements?|gentler)\b",
     r"\b(?:options?|choices?|substitutes?)(?: \w+){0,3}? (?:is|are|would be|include|includes):? " + DLIST,
     r"\b(?:instead of|rather than|in place of) D\d+(?: (?:and|or) D\d+)*,?(?: \w+){0,3}? " + DLIST,
     r"(?<!not )(?<!never )(?<!or )\b(?:us(?:e|ing)|take|try|choos(?:e|ing)|prefer|give|consider(?:ing)?|switch(?:ing)?(?: \w+| D\d+){0,3}? to|chang(?:e|ing)(?: \w+| D\d+){0,3}? to|replac(?:e|ing)(?: \w+| D\d+){1,3} (?:with|by)"
@@ -49,6 +50,7 @@ ALTERNATIVES = tuple(re.compile(pattern) for pattern in (
     r"^(?:then |perhaps |maybe |e\.g\. )?" + DLIST + r"(?: instead| perhaps| maybe| then)? ?[.!]?$"))
 NEGATED_ALTERNATIVE = re.compile(DLIST + r" (?:is|are|would be)(?: also)? not (?:an? )?(?:\w+ )?(?:alternative|substitute|replacement|better|safer|preferred)")
 LESS_BAD = re.compile(r"\b(?:instead of|rather than|in place of|alternatives? to|substitutes? for|than) (D\d+)")
+REPLACED = re.compile(r"\b(?:instead of|rather than|in place of|replac(?:e|ing)|swap|switch(?:ing)? from|chang(?:e|ing) from) (D\d+)")
 CONDITION_GUARD = re.compile(r"\b(?:in|with|if|for|when|during|while|having|has|have|after|and|or|without)\b(?: (?!because\b|due\b|risk\b|cause|causing|lead|signs?\b|symptoms?\b|monitor|check)[a-z]+){0,5}? V(\d+)")
 HYPOTHETICAL = re.compile(r"^(?:but |and |so |however,? )?(?:if|when|should you|in case)\b")
 REPORTED = re.compile(r"\b(?:some|many|people|others?|friends?|websites?|it is (?:often|sometimes|widely|commonly)) (?:\w+ )?(?:think|say|says|believe|claim|thought|said|assume|told)\b|\bmyth\b")
@@ -59,7 +61,7 @@ HEDGE = re.compile(r"\b(?:might|perhaps|maybe|probably|possibly|i think|not sure
 BREAKS = re.compile(r"[,;:](?: (?:and|but|or))?|\b(?:but|whereas|although|though|however|yet|while)\b")
 DENIED = re.compile(
     r"(?:\bno(?:r)?(?: (?!because|due|as|since|so|but|and|doubt|longer)[\w']+){0,4}|\bwithout(?: (?!because|due|but|and)\w+){0,3}|\bfree (?:of|from)(?: \w+){0,2}|\bnot (?:an? |the |any |in any |of |about |by |for )?"
-    r"|\b(?:not|never|neither)(?: \w+ly)? (?:cause|lead|increase|raise|carry|carries|associated|linked|produce|result|affect|worsen|trigger|a risk|pose|have|bring|risk|known|expected|likely)(?: (?!because|due|but)\w+){0,5}"
+    r"|\b(?:not|never|neither)(?: \w+ly)? (?:caus|lead|increas|rais|carr|associated|linked|produc|result|affect|worsen|trigger|a risk|pose|have|bring|risk|known|expected|likely)\w*(?: (?!because|due|but)\w+){0,5}"
     r"|\b(?:low|lower|less|little|reduc(?:es|ed)|lowers|smaller|minimal)(?: (?:the|its|a|your))?(?: (?:risk|chance|rate|likelihood))(?: of)?(?: \w+)?|\bunlikely to(?: \w+){1,3}"
     r"|(?<!to )\b(?:prevents?|protects?)(?: (?:against|from|the|you))*|\brul(?:es?|ed) out(?: \w+)?|\brather than|\bless(?: likely to cause)?) ?$")
 NOT_DENIED = re.compile(r"\b(?:not (?:without|free|unlikely)|no (?:doubt|wonder)|not only|cause of|can not be (?:ruled out|excluded))\b")
@@ -79,14 +81,20 @@ INTERACTS = re.compile(r"\binteract(?:s|ions?|ing)?\b|\b(?:dangerous|risky|probl
 
 def read_claims(kb: KnowledgeBase, text: str, about: tuple[str, ...] = ()) -> list[Claim]:
     """Every claim of a text; `about` are the drugs of the question, meant where none is named."""
-    lexicon = lexicon_of(kb)
     claims: list[Claim] = []
     subject, offered = about, ()
     for index, raw in enumerate(split_sentences(text)):
-        reader = _Sentence(index, raw, lexicon.mask(raw), about, offered if offered and PRONOUN.match(raw) else subject)
-        claims += reader.read()
-        subject, offered = reader.next_subject, tuple(reader.names[name] for name in sorted(reader.replacing))
+        found, subject, offered = _read_sentence(kb, index, raw, about, subject, offered)
+        claims += found
     return resolve_limits(claims)
+
+
+@lru_cache(maxsize=50_000)
+def _read_sentence(kb: KnowledgeBase, index: int, raw: str, about: tuple[str, ...], subject: tuple[str, ...], offered: tuple[str, ...]):
+    """(claims, what is spoken of next, drugs offered as replacements); "it" after an offer is the drug offered."""
+    reader = _Sentence(index, raw, lexicon_of(kb).mask(raw), about, offered if offered and PRONOUN.match(raw) else subject)
+    claims = tuple(reader.read())
+    return claims, reader.next_subject, tuple(reader.names[name] for name in sorted(reader.replacing))
 
 
 class _Sentence:
@@ -124,8 +132,6 @@ class _Sentence:
         """A question back to the person asks; a rhetorical echo of theirs says nothing."""
         if not ASK_QUESTION.search(self.text) and not any(phrase.decision == "ask" for phrase in find_phrases(self.text)):
             return []
-        if re.search(r"^(?:can|could|may|is it|should) (?:i|it)\b", self.text):
-            return []
         return [self.claim("decision", "ask", self.subject), *self._asked_for()]
 
     def _asked_for(self) -> list[Claim]:
@@ -149,6 +155,7 @@ class _Sentence:
         """Drugs offered instead, and the sentence with those offers blanked out. An offer of the drug asked for is a permission."""
         text, claims = self.text, []
         replaced = tuple(self.names[hit.group(1)] for hit in LESS_BAD.finditer(text))
+        claims += self._out_of_place(text)
         for hit in LESS_BAD.finditer(text):
             text = text[:hit.start(1)] + "~" * len(hit.group(1)) + text[hit.end(1):]
         for hit in NEGATED_ALTERNATIVE.finditer(text):
@@ -167,6 +174,11 @@ class _Sentence:
                 claims += [self.claim("alternative", self.names[name], replaced or self.about, negated=denied) for name in names]
                 text = text[:hit.start()] + "~" * (hit.end() - hit.start()) + text[hit.end():]
         return claims, text
+
+    def _out_of_place(self, text: str) -> list[Claim]:
+        """"Replace metformin with ...", "instead of metformin": what is replaced is to be avoided, if nothing else is said of it."""
+        drugs = tuple(self.names[name] for hit in REPLACED.finditer(text) for name in hit.groups() if name)
+        return [self.claim("decision", "avoid", drugs, how="implied")] if set(drugs) & set(self.about) else []
 
     def _endorsed(self, hit: re.Match, names: list[str]) -> list[Claim]:
         """"Use metformin" in an answer about metformin."""

@@ -28,7 +28,7 @@ def decide(kb: KnowledgeBase, claims: list[Claim], context: Context, about: tupl
     """The governing decision about the drugs asked for."""
     own = [claim for claim in claims if claim.kind == "decision" and (not about or not claim.drugs or set(claim.drugs) & set(about))]
     clinical = _applying(kb, [claim for claim in own if claim.value in CAUTION], context)
-    values = _merge(clinical)
+    values = _merge(clinical, {claim.sentence for claim in claims if claim.kind == "monitoring" and not claim.negated})
     values = _with_answer_word(values, claims, prompt)
     special = list(dict.fromkeys(claim.value for claim in own if claim.value not in CAUTION and "other" not in claim.when
                                  and not (claim.how == "weak" and values)))
@@ -61,13 +61,16 @@ def _applying(kb: KnowledgeBase, claims: list[Claim], context: Context) -> list[
     return [claim for claim in claims if applies(kb, claim, context)] or points
 
 
-def _merge(claims: list[Claim]) -> list[str]:
-    """The different decisions that remain when compatible ones are merged."""
+def _merge(claims: list[Claim], watched: set[int]) -> list[str]:
+    """The different decisions that remain when compatible ones are merged. Bare permission that names what to check in the same sentence
+    (`watched`) is `monitor`."""
     plain = {claim.value for claim in claims if not claim.how}
     sentences = {(claim.value, claim.sentence) for claim in claims}
     permitted = any(claim.how in ("can", "none_known") for claim in claims)
     if any(claim.how == "dose" for claim in claims) and "safe" not in plain:
         plain.add("reduce")
+    if any(claim.how == "can" and claim.sentence in watched for claim in claims):
+        plain.add("monitor")
     if "safe" in plain and {"monitor", "reduce"} & plain:  # "safe at half the dose" limits; "safe." and elsewhere "reduce the dose." contradict
         together = all(any((value, sentence) in sentences for value in ("monitor", "reduce")) for value_, sentence in sentences if value_ == "safe")
         if "reduce" not in plain or together:
