@@ -11,7 +11,8 @@ from typing import Annotated
 
 import typer
 
-app = typer.Typer(no_args_is_help=True, add_completion=False, help="The knowledge base: list, show, audit, screen, pairs. Not medical advice.")
+app = typer.Typer(no_args_is_help=True, add_completion=False,
+                  help="The knowledge base: list, show, audit, screen, pairs. Not medical advice.")
 
 NOT_ADVICE = "Not medical advice: ask a pharmacist or doctor before acting on it."
 FAILED, WRONG_USE = 1, 2
@@ -33,7 +34,8 @@ def list_drugs(base: BaseOption = None, as_json: JsonOption = False) -> None:
 
 
 @app.command()
-def show(drug: Annotated[str, typer.Argument(help="A generic name, brand or spelling.")], base: BaseOption = None, as_json: JsonOption = False) -> None:
+def show(drug: Annotated[str, typer.Argument(help="A generic name, brand or spelling.")], base: BaseOption = None,
+         as_json: JsonOption = False) -> None:
     """All that the base says about one drug, each fact with its source."""
     with clear_errors():
         from pharmgpt.knowledge.medication_list import read_list
@@ -41,7 +43,8 @@ def show(drug: Annotated[str, typer.Argument(help="A generic name, brand or spel
         kb = _load(base)
         entries = read_list(kb, drug)
         if len(entries) != 1 or entries[0].drug_id is None:
-            _complain(f"{drug!r} is not one drug of this base{_did_you_mean(kb, entries[0]) if entries else ''}; `pharmgpt kb list` shows them all")
+            near = _did_you_mean(kb, entries[0]) if entries else ""
+            _complain(f"{drug!r} is not one drug of this base{near}; `pharmgpt kb list` shows them all")
             raise typer.Exit(WRONG_USE)
         entry, found = entries[0], kb.drugs[entries[0].drug_id]
         if as_json:
@@ -95,7 +98,8 @@ def screen(
         findings = look(kb, [entry.drug_id for entry in entries if entry.drug_id], patient)
         notes = list(_notes(kb, entries, terms, age))
         if as_json:
-            _print_json({"drugs": [vars(entry) for entry in entries], "unrecognised_conditions": [name for name, id, _ in terms if id is None],
+            _print_json({"drugs": [vars(entry) for entry in entries],
+                         "unrecognised_conditions": [name for name, id, _ in terms if id is None],
                          "patient": vars(patient), "findings": [_as_dict(finding) for finding in findings], "notes": notes})
         else:
             _print_screening(kb, entries, findings, notes)
@@ -118,7 +122,8 @@ def pairs(
             _print_json({"out": str(out), "pairs": sum(counts.values()), "severity": counts})
             return
         order = [*COLOURS, "none", "unknown"]
-        _print_table(f"{sum(counts.values())} pairs → {out}", ("severity", "pairs"), [(name, str(counts[name])) for name in order if name in counts])
+        _print_table(f"{sum(counts.values())} pairs → {out}", ("severity", "pairs"),
+                     [(name, str(counts[name])) for name in order if name in counts])
 
 
 @contextmanager
@@ -204,12 +209,14 @@ def _as_dict(finding) -> dict:
 
 
 def _print_screening(kb, entries, findings, notes: list[str]) -> None:
-    rows = [(entry.text, kb.name(entry.drug_id) if entry.drug_id else "?", _recognised(entry) if entry.drug_id else "not recognised") for entry in entries]
+    rows = [(entry.text, kb.name(entry.drug_id) if entry.drug_id else "?",
+             _recognised(entry) if entry.drug_id else "not recognised") for entry in entries]
     _print_table("Read as", ("written", "drug", "how"), rows, ends=False)
     table = [(each.severity, " + ".join(kb.name(drug) for drug in each.drugs), f"{each.kind}: {each.mechanism} ({each.rule})",
               _what_to_do(kb, each)) for each in findings]
     if table:
-        _print_table(f"{len(table)} finding{'s' * (len(table) > 1)}, worst first", ("severity", "drugs", "why (rule)", "what to do"), table, ends=False)
+        _print_table(f"{len(table)} finding{'s' * (len(table) > 1)}, worst first", ("severity", "drugs", "why (rule)", "what to do"),
+                     table, ends=False)
     from rich.console import Console
 
     console = Console()
@@ -223,7 +230,8 @@ def _print_screening(kb, entries, findings, notes: list[str]) -> None:
 def _what_to_do(kb, finding) -> str:
     watch = f" Watch: {', '.join(kb.name(each) for each in finding.monitoring)}." if finding.monitoring else ""
     risk = f" Risk: {kb.name(finding.effect)}." if finding.effect else ""
-    instead = (f" Instead of {kb.name(drug)}: {', '.join(kb.name(each) for each in found)}." for drug, found in finding.alternatives.items())
+    instead = (f" Instead of {kb.name(drug)}: {', '.join(kb.name(each) for each in found)}."
+               for drug, found in finding.alternatives.items())
     return finding.management + risk + watch + "".join(instead)
 
 

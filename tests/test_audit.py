@@ -36,6 +36,10 @@ source = "book"
 '''
 
 
+def terms(*ids):
+    return "".join(TERM.format(id, id, []) for id in ids)
+
+
 class Base:
     """A sound little base, file by file, to be broken in one place."""
 
@@ -43,9 +47,9 @@ class Base:
         self.folder = folder
         (folder / "drugs").mkdir()
         self.write("sources.toml", '[[source]]\nid = "book"\ntitle = "Book"\npublisher = "Us"\n')
-        self.write("classes.toml", TERM.format("red", "red", []) + TERM.format("blue", "blue", []))
+        self.write("classes.toml", terms("red", "blue"))
         self.write("effects.toml", TERM.format("bleeding", "bleeding", ["bleed"]) + TERM.format("rash", "rash", []))
-        self.write("conditions.toml", TERM.format("pain", "pain", []) + TERM.format("ulcer", "ulcer", []) + TERM.format("pregnancy", "pregnancy", []))
+        self.write("conditions.toml", terms("pain", "ulcer", "pregnancy"))
         self.write("parameters.toml", TERM.format("inr", "INR", []))
         self.write("interactions.toml", "")
         for name, drug_class in (("alpha", "red"), ("beta", "red"), ("gamma", "blue")):
@@ -122,8 +126,10 @@ def test_an_unknown_class_and_an_unknown_source(base):
     only(base.problems(), "missing source", "alpha.hazard.rash", "hearsay")
 
 
-@pytest.mark.parametrize("more, found", [({"effect": "sadness"}, "effect 'sadness'"), ({"more": 'monitoring = ["mood"]'}, "parameter 'mood'"),
-                                         ({"more": 'alternatives_a = ["delta"]'}, "drug 'delta'"), ({"more": 'except_drugs = ["delta"]'}, "drug 'delta'")])
+@pytest.mark.parametrize("more, found",
+                         [({"effect": "sadness"}, "effect 'sadness'"), ({"more": 'monitoring = ["mood"]'}, "parameter 'mood'"),
+                          ({"more": 'alternatives_a = ["delta"]'}, "drug 'delta'"),
+                          ({"more": 'except_drugs = ["delta"]'}, "drug 'delta'")])
 def test_an_unknown_id_in_a_rule(base, more, found):
     base.rules(more)
     only(base.problems(), "unknown id", "interaction.r", found)
@@ -151,7 +157,7 @@ def test_one_brand_for_two_drugs(base):
 
 
 def test_one_term_for_two_kinds_is_no_error(base):
-    base.write("conditions.toml", TERM.format("pain", "pain", []) + TERM.format("rash", "rash", []) + TERM.format("pregnancy", "pregnancy", []))
+    base.write("conditions.toml", terms("pain", "rash", "pregnancy"))
     assert base.problems() == []
 
 
@@ -171,7 +177,8 @@ def test_an_enzyme_strength_that_its_role_cannot_have(base):
     only(base.problems(), "enzyme strength", "alpha.enzyme.CYP3A4.inhibitor")
 
 
-@pytest.mark.parametrize("selector", ["drug:delta", "class:green", "hazard:rash", "cyp:CYP3A4:inhibitor:strong", "cyp:CYP3A4", "gamma", "drug:"])
+@pytest.mark.parametrize("selector",
+                         ["drug:delta", "class:green", "hazard:rash", "cyp:CYP3A4:inhibitor:strong", "cyp:CYP3A4", "gamma", "drug:"])
 def test_a_selector_that_matches_nothing(base, selector):
     base.rules({"a": selector})
     only(base.problems(), "selector", "interaction.r.a", selector)
@@ -217,7 +224,7 @@ def test_an_interaction_alternative_that_meets_the_same_partners(base):
     base.drug("alpha", alternative("interaction", "delta"))
     base.drug("delta", drug_class="blue")
     base.drug("gamma", drug_class="green")
-    base.write("classes.toml", "".join(TERM.format(each, each, []) for each in ("red", "blue", "green")))
+    base.write("classes.toml", terms("red", "blue", "green"))
     base.rules({}, {"id": "s", "a": "drug:delta"})
     only(base.problems(), "alternative", "alpha.alternative.interaction", "delta has a major interaction with each partner")
 

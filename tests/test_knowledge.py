@@ -48,7 +48,8 @@ def test_a_wrong_value_is_shown_with_its_key(copy):
 
 
 def test_a_fact_without_source_is_refused(copy):
-    message = broken(copy, "drugs/metformin.toml", 'action = "avoid"\neffect = "lactic_acidosis"\nsource = "metformin_label"', 'action = "avoid"')
+    message = broken(copy, "drugs/metformin.toml", 'action = "avoid"\neffect = "lactic_acidosis"\nsource = "metformin_label"',
+                     'action = "avoid"')
     assert "renal.0.source" in message and "required" in message
 
 
@@ -94,7 +95,7 @@ def test_nouns_are_frozen_and_strict():
 
 
 def test_reading_and_screening_need_no_torch():
-    code = "import sys, pharmgpt.kb_cli, pharmgpt.knowledge.screen, pharmgpt.knowledge.pairs, pharmgpt.knowledge.audit; print('torch' in sys.modules)"
+    code = "import sys, pharmgpt.kb_cli\nfrom pharmgpt.knowledge import audit, pairs, screen\nprint('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.strip() == "False"
 
 
@@ -103,8 +104,10 @@ def test_reading_and_screening_need_no_torch():
 @pytest.mark.parametrize("written, drug, how", [
     ("warfarin", "warfarin", "name"), ("WARFARIN ", "warfarin", "name"), ("insulin glargine", "insulin_glargine", "name"),
     ("insulin_glargine", "insulin_glargine", "name"), ("Coumadin", "warfarin", "brand"), ("advil", "ibuprofen", "brand"),
-    ("toprol xl", "metoprolol", "brand"), ("paracetamol", "acetaminophen", "spelling"), ("TMP/SMX", "trimethoprim_sulfamethoxazole", "spelling"),
-    ("co trimoxazole", "trimethoprim_sulfamethoxazole", "spelling"), ("metfornin", "metformin", "close"), ("simvastatine", "simvastatin", "spelling"),
+    ("toprol xl", "metoprolol", "brand"), ("paracetamol", "acetaminophen", "spelling"),
+    ("TMP/SMX", "trimethoprim_sulfamethoxazole", "spelling"),
+    ("co trimoxazole", "trimethoprim_sulfamethoxazole", "spelling"), ("metfornin", "metformin", "close"),
+    ("simvastatine", "simvastatin", "spelling"),
     ("amiodraone", "amiodarone", "close")])
 def test_a_name_is_read_and_how_is_told(written, drug, how):
     found = resolve(KB, written)
@@ -139,7 +142,8 @@ def test_a_word_inside_a_word_is_no_drug():
     assert find_drugs(KB, "An aspirinlike feeling, isms and asada.") == []
 
 
-@pytest.mark.parametrize("name", ["clonazepam", "ampicillin", "prednisolone", "escitalopram", "esomeprazole", "dapagliflozin", "saxagliptin",
+@pytest.mark.parametrize("name",
+                         ["clonazepam", "ampicillin", "prednisolone", "escitalopram", "esomeprazole", "dapagliflozin", "saxagliptin",
                                   "fosinopril", "Oxazepam", "fluvastatin", "nortriptyline", "bisoprolol", "enalapril", "minocycline"])
 def test_another_drug_is_never_taken_for_a_misspelling(name):
     assert recognise(KB, name).drug_id is None
@@ -147,7 +151,8 @@ def test_another_drug_is_never_taken_for_a_misspelling(name):
 
 
 def test_a_list_is_read_with_doses_and_nothing_is_dropped():
-    found = read_list(KB, "Coumadin 5 mg daily, advil; sulfamethoxazole and trimethoprim + foobarin\nmetformin and aspirin, warfarin blockbuster")
+    found = read_list(KB, "Coumadin 5 mg daily, advil; sulfamethoxazole and trimethoprim + foobarin\n"
+                          "metformin and aspirin, warfarin blockbuster")
     assert [(each.text, each.drug_id) for each in found] == [
         ("Coumadin 5 mg daily", "warfarin"), ("advil", "ibuprofen"), ("sulfamethoxazole and trimethoprim", "trimethoprim_sulfamethoxazole"),
         ("foobarin", None), ("metformin", "metformin"), ("aspirin", "aspirin"), ("warfarin blockbuster", None)]

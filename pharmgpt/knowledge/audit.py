@@ -14,7 +14,8 @@ from pharmgpt.knowledge.schema import ACTIONS, SEVERITIES, Alternative, Drug, En
 
 FIELDS = ("brands", "spellings", "renal", "hepatic", "pregnancy", "lactation", "contraindications", "boxed_warnings", "serious_effects",
           "common_effects", "hazards", "monitoring", "enzymes", "alternatives")
-CYP_STRENGTHS = {"substrate": ("sensitive", "moderate"), "inhibitor": ("strong", "moderate", "weak"), "inducer": ("strong", "moderate", "weak")}
+CYP_STRENGTHS = {"substrate": ("sensitive", "moderate"), "inhibitor": ("strong", "moderate", "weak"),
+                 "inducer": ("strong", "moderate", "weak")}
 
 
 @dataclass(frozen=True)
@@ -106,7 +107,8 @@ def repeated_ids(kb: KnowledgeBase) -> Iterator[Problem]:
         said = {"contraindication": [each.condition for each in drug.contraindications], "hazard": [each.effect for each in drug.hazards],
                 "monitoring": [each.parameter for each in drug.monitoring], "boxed": [each.effect for each in drug.boxed_warnings],
                 "serious": [each.effect for each in drug.serious_effects], "common": [each.effect for each in drug.common_effects],
-                "enzyme": [f"{each.enzyme}.{each.role}" for each in drug.enzymes], "alternative": [each.problem for each in drug.alternatives]}
+                "enzyme": [f"{each.enzyme}.{each.role}" for each in drug.enzymes],
+                "alternative": [each.problem for each in drug.alternatives]}
         for kind, ids in said.items():
             for id, count in Counter(ids).items():
                 if count > 1:
@@ -116,7 +118,8 @@ def repeated_ids(kb: KnowledgeBase) -> Iterator[Problem]:
 def shared_terms(kb: KnowledgeBase) -> Iterator[Problem]:
     """One surface term for two entries of the same kind: a reader could not tell which is meant."""
     drugs = {drug.id: (drug.name, *drug.brands, *drug.spellings) for drug in kb.drugs.values()}
-    kinds = {"drug": drugs} | {kind: {term.id: (term.name, *term.terms) for term in entries.values()} for kind, entries in _vocabularies(kb)}
+    kinds = {kind: {term.id: (term.name, *term.terms) for term in entries.values()}
+             for kind, entries in _vocabularies(kb)} | {"drug": drugs}
     for kind, entries in kinds.items():
         claimed = defaultdict(set)
         for id, names in entries.items():
@@ -144,7 +147,8 @@ def renal_bands(kb: KnowledgeBase) -> Iterator[Problem]:
 def _band_faults(where: str, measure: str, bands: list[RenalRule]) -> Iterator[Problem]:
     for band in bands:
         if band.below is not None and not 0 <= band.at_least < band.below <= 200:
-            yield _error("renal range", where, f"{measure} from {band.at_least:g} to below {band.below:g}", "0 ≤ at_least < below ≤ 200, in mL/min")
+            yield _error("renal range", where, f"{measure} from {band.at_least:g} to below {band.below:g}",
+                         "0 ≤ at_least < below ≤ 200, in mL/min")
     edges = [(0.0, bands[0].at_least)] + [(inf_if_open(low), high.at_least) for low, high in zip(bands, bands[1:])]
     for end, start in edges:
         if start > end:
@@ -152,7 +156,8 @@ def _band_faults(where: str, measure: str, bands: list[RenalRule]) -> Iterator[P
         if start < end:
             yield _error("renal overlap", where, f"two {measure} bands hold at {start:g}", "let each band begin where the last one ends")
     if bands[-1].below is not None:
-        yield _error("renal gap", where, f"no {measure} band from {bands[-1].below:g} up", 'add the last band, with action "none" if the dose is usual')
+        yield _error("renal gap", where, f"no {measure} band from {bands[-1].below:g} up",
+                     'add the last band, with action "none" if the dose is usual')
 
 
 def inf_if_open(band: RenalRule) -> float:
@@ -164,7 +169,8 @@ def enzyme_strengths(kb: KnowledgeBase) -> Iterator[Problem]:
     for drug in kb.drugs.values():
         for role in drug.enzymes:
             if role.strength not in CYP_STRENGTHS[role.role]:
-                yield _error("enzyme strength", _enzyme_fact(drug, role), f"a {role.strength} {role.role}", f"one of {', '.join(CYP_STRENGTHS[role.role])}")
+                yield _error("enzyme strength", _enzyme_fact(drug, role), f"a {role.strength} {role.role}",
+                             f"one of {', '.join(CYP_STRENGTHS[role.role])}")
 
 
 def _enzyme_fact(drug: Drug, role: EnzymeRole) -> str:
@@ -192,8 +198,8 @@ def _shares(kb: KnowledgeBase, drug: Drug, entry: Alternative, other: Drug) -> I
     shared = mine & {each.condition for each in other.contraindications}
     if problem in ("contraindication", "any") and shared:
         report = _error if shared == mine else _warning
-        yield report("alternative", where, f"{other.id} shares the contraindication {', '.join(sorted(shared))}", "choose another drug, or accept "
-                     "that screening leaves it out there")
+        yield report("alternative", where, f"{other.id} shares the contraindication {', '.join(sorted(shared))}",
+                     "choose another drug, or accept that screening leaves it out there")
     if problem in ("interaction", "any"):
         yield from _shares_interactions(kb, where, drug, other)
 
@@ -204,7 +210,8 @@ def _contraindicated(drug: Drug, condition: str) -> bool:
 
 def _shares_renal(where: str, drug: Drug, other: Drug) -> Iterator[Problem]:
     """Probe the bands for which an alternative is wanted: where the drug is avoided, or where it is reduced if it is never avoided."""
-    wanted = next((bands for action in ("avoid", "reduce", "monitor") if (bands := [rule for rule in drug.renal if rule.action == action])), [])
+    strictest = next((action for action in ("avoid", "reduce", "monitor") if any(rule.action == action for rule in drug.renal)), None)
+    wanted = [rule for rule in drug.renal if rule.action == strictest]
     for value in _probes([*wanted, *other.renal]):
         inside = any(rule.at_least <= value < inf_if_open(rule) for rule in wanted)
         hits = [hit[0].action for measure in ("eGFR", "CrCl") if (hit := renal_finding(other, measure, value))]
@@ -226,7 +233,8 @@ def _shares_interactions(kb: KnowledgeBase, where: str, drug: Drug, other: Drug)
     if partners and both == partners:
         yield _error("alternative", where, f"{other.id} has a major interaction with each partner of {drug.id}", "choose another drug")
     elif both:
-        yield _warning("alternative", where, f"{other.id} also has a major interaction with {', '.join(both)}", "screening leaves it out there")
+        yield _warning("alternative", where, f"{other.id} also has a major interaction with {', '.join(both)}",
+                       "screening leaves it out there")
 
 
 def severe(findings: list[Finding]) -> bool:
@@ -258,9 +266,11 @@ def interaction_alternatives(kb: KnowledgeBase) -> Iterator[Problem]:
                 yield from _faults_of_offer(kb, f"interaction.{rule.id}.{key}", rule, id, replaced, kept)
 
 
-def _faults_of_offer(kb: KnowledgeBase, where: str, rule: Interaction, id: str, replaced: frozenset[str], kept: frozenset[str]) -> Iterator[Problem]:
+def _faults_of_offer(kb: KnowledgeBase, where: str, rule: Interaction, id: str, replaced: frozenset[str],
+                     kept: frozenset[str]) -> Iterator[Problem]:
     if id in replaced:
-        yield _error("alternative", where, f"{id} is itself on the side that it should replace", "choose another drug, or add it to except_drugs")
+        yield _error("alternative", where, f"{id} is itself on the side that it should replace",
+                     "choose another drug, or add it to except_drugs")
         return
     clashing = sorted(partner for partner in kept if severe(interactions(kb, id, partner)))
     if clashing:

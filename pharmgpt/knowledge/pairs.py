@@ -69,8 +69,8 @@ def _read(source: Path) -> tuple[list[str], list[dict[str, str]]]:
     try:
         text = source.read_bytes().decode("utf-8-sig")
     except UnicodeDecodeError as error:
-        line = source.read_bytes()[:error.start].count(b"\n") + 1
-        raise PairsError(f"{source}: line {line}: byte 0x{error.object[error.start]:02x} is not UTF-8; save the file as CSV UTF-8") from None
+        line, byte = error.object[:error.start].count(b"\n") + 1, error.object[error.start]
+        raise PairsError(f"{source}: line {line}: byte 0x{byte:02x} is not UTF-8; save the file as CSV UTF-8") from None
     reader = csv.reader(text.splitlines(keepends=True), strict=True)
     try:
         columns = next(reader, None)
@@ -98,8 +98,8 @@ def _rows(source: Path, reader, columns: list[str]) -> Iterator[dict[str, str]]:
         if not any(cell.strip() for cell in row):
             continue
         if len(row) != len(columns):
-            raise PairsError(f"{source}: line {reader.line_num}: {len(row)} cells under {len(columns)} columns, found {','.join(row)[:60]!r}; "
-                             "put a name with a comma in quotation marks, and fill every column")
+            raise PairsError(f"{source}: line {reader.line_num}: {len(row)} cells under {len(columns)} columns, "
+                             f"found {','.join(row)[:60]!r}; put a name with a comma in quotation marks, and fill every column")
         yield dict(zip(columns, row))
 
 

@@ -60,7 +60,7 @@ def patient_findings(kb: KnowledgeBase, drug_id: str, patient: Patient) -> list[
 
 
 def conditions_that_hold(kb: KnowledgeBase, patient: Patient) -> frozenset[str]:
-    """The patient's conditions, and those that follow: pregnancy, severe kidney disease by eGFR or CrCl, and each condition's broader ones."""
+    """The patient's conditions and those that follow: pregnancy, severe kidney disease by eGFR or CrCl, each condition's broader ones."""
     values = [value for value in (patient.egfr_ml_min_173, patient.crcl_ml_min) if value is not None]
     holds = {*patient.conditions}
     holds |= {"pregnancy"} if patient.pregnant else set()
@@ -102,10 +102,10 @@ def _renal_rule(drug: Drug, patient: Patient, holds: frozenset[str]) -> tuple[Re
             return *hit, f"{measure} {known[measure]:g} {UNITS[measure]} is {band(hit[0])}"
     for measure, other in (("eGFR", "CrCl"), ("CrCl", "eGFR")):
         if known[other] is not None and (hit := renal_finding(drug, measure, known[other])):
-            return *hit, f"{other} {known[other]:g} {UNITS[other]} is {band(hit[0])}; the rule is in {measure}, so find out the {measure} as well"
+            return *hit, f"{other} {known[other]:g} {UNITS[other]} is {band(hit[0])}; the rule is in {measure}; find it out as well"
     if "severe_renal_impairment" in holds and known == {"eGFR": None, "CrCl": None} and drug.renal:
         if hit := renal_finding(drug, drug.renal[0].measure, SEVERE_BELOW - 1):
-            return *hit, f"severe kidney disease, taken as {drug.renal[0].measure} just below {SEVERE_BELOW}; give the value for the exact band"
+            return *hit, f"severe kidney disease, taken as {drug.renal[0].measure} just below {SEVERE_BELOW}; give the value"
     return None
 
 
