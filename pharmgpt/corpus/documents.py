@@ -25,9 +25,9 @@ WEIGHTS: dict[str, float] = {
     "renal_case": 11, "renal_limit": 7, "renal_bands": 4, "renal_section": 4, "renal_drill": 3.5, "renal_free": 2,
     "pregnancy": 6.5, "lactation": 1.5, "hepatic": 1.5,
     "contraindication": 5.5, "unlisted_condition": 4.5, "symptom": 4, "sign": 0.5,
-    "profile": 3, "class": 1.5, "harm": 4.5, "monitoring": 4, "name": 4.5, "alternative": 3,
-    "pair": 8, "pair_chain": 5, "pair_free": 5.5, "pair_digest": 6, "class_rule": 2, "list": 3, "list_free": 1.5,
-    "unknown": 1, "missing": 1, "emergency": 0.8, "refusal": 0.6, "careless": 4,
+    "profile": 3, "class": 1.5, "harm": 7, "monitoring": 4, "name": 4.5, "alternative": 3,
+    "pair": 7, "pair_chain": 6, "pair_free": 9, "pair_digest": 6, "class_rule": 2, "list": 3, "list_free": 2.5,
+    "unknown": 1, "missing": 1, "emergency": 0.8, "refusal": 0.6, "careless": 4.5,
 }
 
 

@@ -31,6 +31,7 @@ TOPICS = {name: re.compile(pattern, re.IGNORECASE) for name, pattern in {
     "monitoring": r"monitor|check|\btests?\b|watch|follow-?\s?up|measure\b|order\b|review",
     "hepatic": r"\bliver|hepatic|cirrho",
 }.items()}
+KIDNEY_WORDS = ("severe_renal_impairment", "chronic_kidney_disease")  # conditions that a renal card answers
 UNMISTAKABLE = 4  # letters a condition's word must have to be looked for in a prompt: "ed" and "hf" are found in too many
 
 
@@ -102,6 +103,10 @@ def _asked_of_drug(reader: Reader, drug: Drug, prompt: str, asked: set[str]) -> 
     if signs:
         yield _symptom(reader, drug, signs)
         return
+    listed = {entry.condition for entry in drug.contraindications}
+    conditions = [condition for condition in _conditions_in(reader.kb, prompt) if condition in listed or "renal" not in asked or condition not in KIDNEY_WORDS]
+    if conditions:
+        yield _contraindications(reader, drug, conditions)
     if "renal" in asked:
         yield _renal(reader, drug, prompt)
     if "pregnancy" in asked:
@@ -111,9 +116,6 @@ def _asked_of_drug(reader: Reader, drug: Drug, prompt: str, asked: set[str]) -> 
         yield _setting(reader, drug, "breastfeeding", drug.lactation)
     if "hepatic" in asked:
         yield _setting(reader, drug, "liver disease", drug.hepatic)
-    conditions = _conditions_in(reader.kb, prompt, asked)
-    if conditions:
-        yield _contraindications(reader, drug, conditions)
     if "monitoring" in asked and not conditions and not asked & {"renal", "pregnancy", "lactation"}:
         yield f"{drug.name} monitoring:{reader.checks([each.parameter for each in drug.monitoring])}{reader.effects(effects_of(drug))}"
 
@@ -204,15 +206,14 @@ def _signs_in(prompt: str) -> dict[str, str]:
     return {effect: sign for signs in (EFFECT_SIGNS, TOLD_SIGNS) for effect, told in signs.items() for sign in told if sign.lower() in text}
 
 
-def _conditions_in(kb: KnowledgeBase, prompt: str, asked: set[str]) -> tuple[str, ...]:
-    """Conditions the prompt names, the longest words first; those that other cards tell are left to them."""
-    skip = {"pregnancy", "breastfeeding"} | ({"severe_renal_impairment", "chronic_kidney_disease"} if "renal" in asked else set())
+def _conditions_in(kb: KnowledgeBase, prompt: str) -> tuple[str, ...]:
+    """Conditions the prompt names, the longest words first; pregnancy and breastfeeding have cards of their own."""
     found, text = [], prompt
     for pattern, condition in _condition_patterns(kb):
         if pattern.search(text):
             text = pattern.sub(" ", text)
             found.append(condition)
-    return tuple(condition for condition in dict.fromkeys(found) if condition not in skip)
+    return tuple(condition for condition in dict.fromkeys(found) if condition not in ("pregnancy", "breastfeeding"))
 
 
 @lru_cache(maxsize=4)

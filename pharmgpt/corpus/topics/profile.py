@@ -101,12 +101,14 @@ def _class(book: FactBook, drug: Drug, cls: str) -> Case:
 
 
 def _harms(book: FactBook, drug: Drug) -> Iterator[Case]:
+    """Boxed warnings and hazards carry decisions: they are met twice as often as each common effect."""
     lists: dict[str, tuple[Effect, ...]] = {"hazard": drug.hazards, "serious": drug.serious_effects, "boxed": drug.boxed_warnings, "common": drug.common_effects}
     for kind, entries in lists.items():
         for at, entry in enumerate(entries):
             shown = (entries[at:] + entries[:at])[:MOST_EFFECTS]
             slots = {**drug_slots(book, drug), "effect": book.name("effects", entry.effect), "effects": listed(book.names("effects", (each.effect for each in shown)))}
-            yield Case(kind, (drug.id,), slots, {"": (f"{drug.id}.{kind}.{entry.effect}",), "effects": tuple(f"{drug.id}.{kind}.{each.effect}" for each in shown)})
+            facts = {"": (f"{drug.id}.{kind}.{entry.effect}",), "effects": tuple(f"{drug.id}.{kind}.{each.effect}" for each in shown)}
+            yield from [Case(kind, (drug.id,), slots, facts)] * (2 if kind in ("hazard", "boxed") else 1)
     if not drug.boxed_warnings:
         yield Case("unboxed", (drug.id,), drug_slots(book, drug))
 
