@@ -213,7 +213,9 @@ def test_every_prompt_is_drawn_once_an_epoch_and_every_row_once_an_epoch():
     assert [len(row) for row in rows] == [4] * 4 and sorted(torch.cat(rows[:2]).tolist()) == list(range(8))
 
 
-def test_prompts_that_leave_no_room_for_an_answer_are_refused_with_the_key(folders, tmp_path):
+def test_prompts_that_leave_no_room_for_an_answer_are_counted_and_refused_if_nothing_is_left():
+    kept, ledger = stage.prompts_that_fit([PROMPTS[0], question("x" * 100)], TOKENIZER, CONFIG)
+    assert kept == PROMPTS[:1] and (ledger.rows_in, ledger.kept, ledger.dropped_too_long) == (2, 1, 1)
     with pytest.raises(BatchError, match="row_tokens"):
         stage.prompts_that_fit([question("x" * 100)], TOKENIZER, CONFIG)
     with pytest.raises(ValueError, match="no room for a prompt"):

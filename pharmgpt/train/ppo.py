@@ -31,7 +31,7 @@ from pharmgpt.text.records import Question
 from pharmgpt.text.tokenizer import Tokenizer
 from pharmgpt.train import state as states
 from pharmgpt.train.advantages import explained_variance, gae, whiten
-from pharmgpt.train.batches import Batch, BatchError
+from pharmgpt.train.batches import Batch, BatchError, Ledger
 from pharmgpt.train.judge import Judge, inputs, load_judge, score, token_scores
 from pharmgpt.train.losses import clipped_surrogate_loss, clipped_value_loss, kl_estimates
 from pharmgpt.train.optimizer import Replay, take_step
@@ -57,9 +57,9 @@ class StepConfig(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    epochs: PositiveInt = 3
+    epochs: PositiveInt = 2
     rows: PositiveInt = 8
-    row_tokens: PositiveInt = 256
+    row_tokens: PositiveInt = 128
     policy_lr: PositiveFloat = 1e-4
     critic_lr: PositiveFloat = 3e-4
     clip: PositiveFloat = 0.2
@@ -123,7 +123,8 @@ def ppo(config: PPOConfig, tokenizer: Tokenizer, prompts: Sequence[Question], *,
     judge = load_judge(reward_dir, tokenizer)
     judge.model.to(device.type)
     critic = make_critic(config.critic_from, policy, judge).to(device.type)
-    prompts = prompts_that_fit(prompts, tokenizer, config)
+    prompts, ledger = prompts_that_fit(prompts, tokenizer, config)
+    ledger.write(out)
     update = config.update
     policy_optimizer = {"policy": AdamW(policy.parameters(), lr=update.policy_lr, betas=(0.9, 0.95), weight_decay=0.0, fused=True)}
     critic_optimizer = {"critic": AdamW(critic.parameters(), lr=update.critic_lr, betas=(0.9, 0.95), weight_decay=0.0, fused=True)}
@@ -237,12 +238,13 @@ def make_critic(origin: str, policy: Transformer, judge: Judge) -> ValueModel:
     return critic
 
 
-def prompts_that_fit(prompts: Sequence[Question], tokenizer: Tokenizer, config: PPOConfig) -> list[Question]:
+def prompts_that_fit(prompts: Sequence[Question], tokenizer: Tokenizer, config: PPOConfig) -> tuple[list[Question], Ledger]:
     room = config.update.row_tokens + 1 - config.max_new_tokens
-    kept = [question for question in prompts if len(render_prompt(question.messages, tokenizer)) <= room]
+    lengths = [len(render_prompt(question.messages, tokenizer)) for question in prompts]
+    kept = [question for question, length in zip(prompts, lengths, strict=True) if length <= room]
     if not kept:
         raise BatchError(f"none of {len(prompts)} prompts fits {room} tokens; raise ppo.update.row_tokens or lower ppo.max_new_tokens.")
-    return kept
+    return kept, Ledger(rows_in=len(prompts), kept=len(kept), dropped_too_long=len(prompts) - len(kept), tokens=sum(lengths))
 
 
 def draw(prompts: Sequence[Question], count: int, iteration: int, seed: int) -> list[Question]:
