@@ -1,11 +1,13 @@
 """What training may not have met: held drugs, exam frames, exam (drug, value) pairs. Checked on text, not on intentions."""
 import re
 from dataclasses import asdict
+from functools import partial
 
 import pytest
 
 from pharmgpt.corpus.annotators import annotate, names_seen_only
 from pharmgpt.corpus.conversations import demonstrations
+from pharmgpt.corpus.handbook import excerpt
 from pharmgpt.corpus.preferences import flaw_pairs
 from pharmgpt.corpus.question_frames import FOLLOW_UPS, QUESTION_FRAMES
 from pharmgpt.corpus.questions import prompt_text, questions
@@ -29,7 +31,7 @@ def split(kb):
 @pytest.fixture(scope="module")
 def asked(kb, split):
     plan = [(part, "seen") for part in PARTS] + [("dev", "held_drugs"), ("exam", "held_drugs")]
-    return {each: questions(kb, split, *each, seed=3, per_family=60) for each in plan}
+    return {each: questions(kb, split, *each, seed=3, per_family=60, excerpt=partial(excerpt, kb)) for each in plan}
 
 
 def drugs_named(kb, texts):
@@ -43,7 +45,7 @@ def test_the_detector_sees_a_held_drug(kb, split):
 @pytest.mark.parametrize("part", ["train", "dev"])
 def test_no_held_drug_in_what_seen_questions_experts_and_pairs_say(kb, split, asked, part):
     seen_questions = asked[part, "seen"]
-    texts = [message.content for question in seen_questions for message in question.messages]
+    texts = [text for question in seen_questions for text in (*(message.content for message in question.messages), question.reference)]
     texts += [talk.messages[-1].content for talk in demonstrations(kb, seen_questions, 0, split, 1200)]
     texts += [text for pair in flaw_pairs(kb, seen_questions, 0, split, 1200) for text in (pair.chosen, pair.rejected)]
     assert not drugs_named(kb, set(texts)) & set(split.held)
@@ -53,6 +55,10 @@ def test_mixed_questions_do_not_let_held_drugs_into_pairs_about_seen_ones(kb, sp
     mixed = asked["dev", "seen"] + asked["dev", "held_drugs"]
     texts = {text for pair in flaw_pairs(kb, mixed, 0, split, 1200) if pair.pool == "seen" for text in (pair.chosen, pair.rejected)}
     assert not drugs_named(kb, texts) & set(split.held)
+
+
+def test_references_are_there_to_be_checked(asked):
+    assert sum(bool(question.reference) for question in asked["train", "seen"]) > 400
 
 
 def test_experts_do_not_answer_about_held_drugs(kb, split, asked):

@@ -12,7 +12,7 @@ from functools import lru_cache
 from pharmgpt.corpus.pairs import Pairs
 from pharmgpt.corpus.phrasing import EFFECT_SIGNS, Band, bands
 from pharmgpt.corpus.split import Split
-from pharmgpt.knowledge.names import find_drugs, resolve
+from pharmgpt.knowledge.names import resolve
 from pharmgpt.knowledge.schema import Drug, KnowledgeBase
 from pharmgpt.text.records import Element, Part, Pool
 
@@ -250,7 +250,8 @@ def interaction_case(pairs: Pairs, drugs: tuple[str, str]) -> Case:
     worst = [finding for finding in found if finding.action == found[0].action]
     elements = _pair_elements(pairs, drugs, worst)
     facts = tuple(dict.fromkeys(fact for finding in worst for fact in finding.fact_ids))
-    return Case("interaction", "", drugs, key_of("interaction", elements), elements["decision"][0], found[0].severity, {}, facts)
+    name = "interaction_safe" if found[0].action == "none" else "interaction"
+    return Case("interaction", "", drugs, key_of(name, elements), elements["decision"][0], found[0].severity, {}, facts)
 
 
 def _pair_elements(pairs: Pairs, drugs: tuple[str, str], worst: Sequence) -> dict[str, Sequence[str]]:
@@ -302,7 +303,7 @@ def _safe_list(drugs: tuple[str, ...]) -> Case:
 
 def contraindication(draw: Draw) -> tuple[Case, ...]:
     drug = draw.drug()
-    listed = [each for each in drug.contraindications if each.condition not in NOT_ASKED and _may_be_named(draw, each.condition)]
+    listed = [each for each in drug.contraindications if each.condition not in NOT_ASKED]
     unrelated = [condition for condition in unrelated_conditions(drug) if draw.kb.conditions[condition].name.lower() not in _harm_words(draw.kb)]
     cases = [_listed_case(draw.kb, drug, draw.rng.choice(listed))] if listed else []
     if unrelated:
@@ -316,11 +317,6 @@ def contraindication(draw: Draw) -> tuple[Case, ...]:
 def _harm_words(kb: KnowledgeBase) -> frozenset[str]:
     """Gout is a condition and a harm: "gout is no contraindication" would read as two claims."""
     return frozenset(word.lower() for effect in kb.effects.values() for word in (effect.name, *effect.terms))
-
-
-def _may_be_named(draw: Draw, condition: str) -> bool:
-    """An aspirin allergy names aspirin, which may be held."""
-    return all(mention.drug_id in draw.partners for mention in find_drugs(draw.kb, draw.kb.conditions[condition].name))
 
 
 def _listed_case(kb: KnowledgeBase, drug: Drug, listed) -> Case:

@@ -20,7 +20,7 @@ from pharmgpt.text.records import Message, Part, Pool, Question
 
 BRAND_RATE, SLIP_RATE, LOWER_CASE_RATE, TWO_TURN_RATE, NO_MARK_RATE = .08, .04, .25, .1, .1
 TRIES = 60  # draws without a new question before a family counts as exhausted
-Excerpt = Callable[[str], str]  # prompt → handbook excerpt; for train and seen dev questions it must name seen drugs only
+Excerpt = Callable[[str, frozenset[str] | None], str]  # (prompt, drugs it may name, None for any) → handbook excerpt
 
 
 def questions(kb: KnowledgeBase, split: Split, part: Part, pool: Pool, seed: int, per_family: int | Mapping[str, int],
@@ -33,7 +33,10 @@ def questions(kb: KnowledgeBase, split: Split, part: Part, pool: Pool, seed: int
     writer = Writer(draw, pool)
     made = [question for family in families_of(pool)
             for question in writer.family(family, per_family if isinstance(per_family, int) else per_family.get(family, 0))]
-    return made if excerpt is None else [replace(question, reference=excerpt(prompt_text(question))) for question in made]
+    if excerpt is None:
+        return made
+    allowed = frozenset(split.seen) if pool == "seen" and part != "exam" else None  # what trains or tunes names seen drugs only
+    return [replace(question, reference=excerpt(prompt_text(question), allowed)) for question in made]
 
 
 def prompt_text(question: Question) -> str:

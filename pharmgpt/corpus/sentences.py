@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pharmgpt.corpus.pairs import Pairs
 from pharmgpt.corpus.phrasing import capital, listed, plural, with_article
 from pharmgpt.knowledge.rules import selected
-from pharmgpt.knowledge.schema import KnowledgeBase
+from pharmgpt.knowledge.schema import Drug, Interaction, KnowledgeBase
 from pharmgpt.text.records import Question
 
 ORDER = ("basis", "threshold", "condition", "pair", "abstain", "refuse", "emergency", "ask_for", "decision", "mechanism", "alternative", "monitoring")
@@ -242,8 +242,25 @@ def interaction_basis(pairs: Pairs, a: str, b: str) -> tuple[str, ...]:
     if not found:
         return (f"No interaction between {kb.drugs[a].name} and {kb.drugs[b].name} is listed.",)
     rule = next(each for each in kb.interactions if each.id == found[0].rule)
+    if rule.action == "none":
+        return (f"Only a minor interaction between {kb.drugs[a].name} and {kb.drugs[b].name} is listed.",)
+    if rule.a.startswith("drug:") and rule.b.startswith("drug:"):
+        return (_shared_reason(kb, rule, kb.drugs[a], kb.drugs[b]) or f"{capital(kb.drugs[a].name)} and {kb.drugs[b].name} interact.",)
     swapped = not (a in selected(kb, rule.a) and b in selected(kb, rule.b))
     return (_reason(kb, rule.b if swapped else rule.a, rule.a if swapped else rule.b, kb.drugs[a].name, kb.drugs[b].name),)
+
+
+def _shared_reason(kb: KnowledgeBase, rule: Interaction, a: Drug, b: Drug) -> str | None:
+    """For a rule that names two drugs: the hazard both have, or the enzyme that its mechanism names and their roles confirm."""
+    if all(rule.effect in (each.effect for each in drug.hazards) for drug in (a, b)):
+        return f"{capital(a.name)} and {b.name} both raise the risk of {kb.effects[rule.effect].name}."
+    for acting, acted in ((a, b), (b, a)):
+        cleared_by = {each.enzyme for each in acted.enzymes if each.role == "substrate"}
+        for role in acting.enzymes:
+            if role.role != "substrate" and role.enzyme in cleared_by and role.enzyme in rule.mechanism:
+                activates = role.role == "inhibitor" and rule.effect == "treatment_failure"
+                return f"{capital(acted.name)} is {'activated' if activates else 'cleared'} by {role.enzyme}, which {acting.name} {VERBS[role.role]}."
+    return None
 
 
 def _reason(kb: KnowledgeBase, selector_a: str, selector_b: str, a: str, b: str) -> str:
@@ -255,7 +272,7 @@ def _reason(kb: KnowledgeBase, selector_a: str, selector_b: str, a: str, b: str)
         return f"{capital(a)} and {b} are both {plural(kb.classes[selector_a.split(':')[1]].name)}."
     for acting, acted, x, y in ((selector_a, selector_b, a, b), (selector_b, selector_a, b, a)):
         if acting.startswith("cyp") and ":substrate" not in acting and (":substrate" in acted or acted.startswith(("drug", "class"))):
-            return f"{capital(x)} {_verb(acting)} {acting.split(':')[1]}, which clears {y}."
+            return f"{capital(y)} is cleared by {acting.split(':')[1]}, which {x} {_verb(acting)}."
     described = [text for text in (_described(kb, selector_a, a), _described(kb, selector_b, b)) if text]
     if len(described) == 2:
         return f"{capital(described[0])} and {described[1]}."
@@ -265,8 +282,11 @@ def _reason(kb: KnowledgeBase, selector_a: str, selector_b: str, a: str, b: str)
     return f"{capital(described[0])}, and {a} and {b} interact." if described else f"{capital(a)} and {b} interact."
 
 
+VERBS = {"inhibitor": "inhibits", "inducer": "induces"}
+
+
 def _verb(selector: str) -> str:
-    return "induces" if ":inducer" in selector else "inhibits"
+    return VERBS[selector.split(":")[2]]
 
 
 def _described(kb: KnowledgeBase, selector: str, drug: str) -> str:

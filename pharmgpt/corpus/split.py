@@ -8,6 +8,7 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 from pharmgpt.corpus.pairs import Pairs, pairs_of
+from pharmgpt.knowledge.names import find_drugs
 from pharmgpt.knowledge.schema import Drug, KnowledgeBase
 
 ALWAYS_SEEN = ("metformin", "warfarin", "ibuprofen")  # the drugs that lessons and first questions are about
@@ -24,7 +25,7 @@ class Split(NamedTuple):
 
 def split_drugs(kb: KnowledgeBase, held_count: int, seed: int) -> Split:
     """Hold out drugs so that a third each has a renal restriction and a pregnancy warning, and half a pair to avoid."""
-    candidates = sorted(set(kb.drugs) - set(ALWAYS_SEEN))
+    candidates = sorted(set(kb.drugs) - set(ALWAYS_SEEN) - named_by_conditions(kb))
     if held_count > len(candidates) // 2:
         raise SplitError(f"held_drugs is {held_count}, but the knowledge base has {len(kb.drugs)} drugs: "
                          f"hold out at most {len(candidates) // 2}, or add drugs.")
@@ -49,6 +50,11 @@ def _fill_quotas(candidates: list[str], held_count: int, quotas: list[tuple[Call
         held += fitting[:max(0, min(missing, held_count - len(held)))]
     held += [drug for drug in candidates if drug not in held][:held_count - len(held)]
     return held
+
+
+def named_by_conditions(kb: KnowledgeBase) -> set[str]:
+    """Aspirin: "aspirin allergy" stands on other drugs' cards, so it cannot be kept out of training."""
+    return {mention.drug_id for condition in kb.conditions.values() for mention in find_drugs(kb, condition.name)}
 
 
 def has_renal_restriction(drug: Drug) -> bool:
