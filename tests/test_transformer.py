@@ -4,6 +4,7 @@ import math
 import pytest
 import torch
 
+from pharmgpt.model.device import Device
 from pharmgpt.model.logprobs import entropy, hidden_logprobs, token_logprobs
 from pharmgpt.model.scalar_head import RewardModel
 from pharmgpt.model.transformer import ModelConfig, Transformer
@@ -168,3 +169,11 @@ def test_chunked_logprobs_and_their_gradients_equal_whole_ones():
         logprobs.square().sum().backward()
         gradients.append([parameter.grad.clone() for parameter in model.parameters()])
     torch.testing.assert_close(*gradients, rtol=1e-4, atol=1e-5)
+
+
+def test_compiling_changes_how_blocks_run_during_the_call_only(monkeypatch):
+    called = []
+    monkeypatch.setattr(torch, "compile", lambda function, dynamic: lambda *arguments: called.append(1) or function(*arguments))
+    model, ids = random_model(), random_ids(2, 8)
+    fast = Device("cpu", compile=True).compiled(lambda model, ids: model(ids))
+    assert torch.equal(fast(model, ids), model(ids)) and len(called) == CONFIG.n_layers

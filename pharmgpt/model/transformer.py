@@ -118,8 +118,12 @@ class Block(nn.Module):
         return x + self.mlp(self.post_attention_layernorm(x))
 
 
+def run_block(block: Block, x: Tensor, rope: Rope, bias: Tensor, cache: LayerCache | None = None) -> Tensor:
+    return block(x, rope, bias, cache)
+
+
 class Trunk(nn.Module):
-    """Embedding, blocks, last norm: `model.` of the weight names."""
+    """Embedding, blocks, last norm: `model.` of the weight names. `run_block` is what a device compiles."""
 
     def __init__(self, config: ModelConfig):
         super().__init__()
@@ -127,6 +131,7 @@ class Trunk(nn.Module):
         self.layers = nn.ModuleList(Block(config) for _ in range(config.n_layers))
         self.norm = RMSNorm(config.d_model, config.rms_norm_eps)
         cos, sin = rope_tables(config.max_positions, config.head_dim, config.rope_theta)
+        self.run_block = run_block
         self.register_buffer("rope_cos", cos, persistent=False)  # (positions, E)
         self.register_buffer("rope_sin", sin, persistent=False)
 
@@ -135,7 +140,7 @@ class Trunk(nn.Module):
         rope = Rope(self.rope_cos[positions].unsqueeze(2), self.rope_sin[positions].unsqueeze(2))
         bias = torch.zeros(may_attend.shape, device=ids.device).masked_fill(~may_attend, float("-inf"))
         for index, layer in enumerate(self.layers):
-            x = layer(x, rope, bias, None if caches is None else caches[index])
+            x = self.run_block(layer, x, rope, bias, None if caches is None else caches[index])
         return self.norm(x)  # (B, T, D)
 
 

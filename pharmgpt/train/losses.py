@@ -22,7 +22,7 @@ def next_token_loss(logits: Tensor, targets: Tensor, is_target: Tensor, count: T
 
 def language_model_loss(model: nn.Module, ids: Tensor, targets: Tensor, segment_ids: Tensor, positions: Tensor, is_target: Tensor,
                         autocast_dtype: torch.dtype | None) -> Tensor:
-    """The loss of one packed batch. Pretraining and SFT call this one function with one shape, so they share one compiled graph."""
+    """The loss of one packed batch. Pretraining and SFT call this one function with one shape, so they share compiled blocks."""
     with autocast(ids.device.type, autocast_dtype):
         logits = model(ids, segment_ids, positions)  # (B, T, V)
     return next_token_loss(logits, targets, is_target)
