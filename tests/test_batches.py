@@ -65,10 +65,12 @@ def test_only_responses_count_in_conversations(tokenizer):
 
 
 def test_conversations_that_are_too_long_are_dropped_and_counted(tokenizer, tmp_path):
-    segments, ledger = conversation_segments([talk("a", "b"), talk("a" * 20, "b"), Conversation("x", (Message("user", "a"),))], tokenizer, 16)
+    unanswered = Conversation("x", (Message("user", "a"),))
+    segments, ledger = conversation_segments([talk("a", "b"), talk("a" * 20, "b"), unanswered], tokenizer, 16)
     ledger.write(tmp_path)
     written = json.loads((tmp_path / "ledger.json").read_text())
-    assert len(segments) == written["kept"] == written["dropped_too_long"] == written["dropped_no_response"] == 1 and written["rows_in"] == 3
+    assert len(segments) == written["kept"] == written["dropped_too_long"] == written["dropped_no_response"] == 1
+    assert written["rows_in"] == 3
 
 
 def test_empty_documents_are_dropped_and_counted(tokenizer):

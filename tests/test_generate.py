@@ -19,7 +19,8 @@ def uncached(model, prompt, tokens, end_id=NEVER):
 
 
 def sampled(model, seed=0, **more):
-    return generate(model, PROMPTS, max_new_tokens=12, temperature=1.0, generator=torch.Generator().manual_seed(seed), **{"end_id": 9} | more)
+    random = torch.Generator().manual_seed(seed)
+    return generate(model, PROMPTS, max_new_tokens=12, temperature=1.0, generator=random, **{"end_id": 9} | more)
 
 
 def test_cached_generation_equals_uncached():
@@ -77,8 +78,9 @@ def test_samples_of_a_shared_prompt_stand_together_and_differ():
 def test_streaming_says_what_generation_says():
     model = random_model()
     end_id = uncached(model, PROMPTS[2], 10)[-1]
-    completion = generate(model, [PROMPTS[2]], max_new_tokens=10, end_id=end_id, temperature=0.8, generator=torch.Generator().manual_seed(4))[0]
-    streamed = list(stream(model, PROMPTS[2], max_new_tokens=10, end_id=end_id, temperature=0.8, generator=torch.Generator().manual_seed(4)))
+    settings = {"max_new_tokens": 10, "end_id": end_id, "temperature": 0.8}
+    completion = generate(model, [PROMPTS[2]], generator=torch.Generator().manual_seed(4), **settings)[0]
+    streamed = list(stream(model, PROMPTS[2], generator=torch.Generator().manual_seed(4), **settings))
     assert streamed == [index for index in completion.ids if index != end_id]
 
 

@@ -86,7 +86,8 @@ def test_a_run_killed_at_any_step_and_resumed_ends_bit_identical(tokenizer, tmp_
         run(tokenizer, tmp_path / "killed", log)
     resumed = run(tokenizer, tmp_path / "killed", log)
     assert log.truncated == [0, 4]
-    assert same(weights(whole), weights(resumed)) and (whole / "optimizer.safetensors").read_bytes() == (resumed / "optimizer.safetensors").read_bytes()
+    assert same(weights(whole), weights(resumed))
+    assert (whole / "optimizer.safetensors").read_bytes() == (resumed / "optimizer.safetensors").read_bytes()
     assert [record["step"] for record in log.records if "loss" in record] == list(range(1, 13))
 
 

@@ -164,7 +164,8 @@ def test_token_logprobs_of_the_wrong_shape_are_refused():
 def test_chunked_logprobs_and_their_gradients_equal_whole_ones():
     model, ids = random_model(), random_ids(2, 8)
     gradients = []
-    for logprobs in (token_logprobs(model(ids) / 0.7, ids), hidden_logprobs(model, model.hidden(ids), ids, chunk_tokens=3, temperature=0.7)):
+    chunked = hidden_logprobs(model, model.hidden(ids), ids, chunk_tokens=3, temperature=0.7)
+    for logprobs in (token_logprobs(model(ids) / 0.7, ids), chunked):
         model.zero_grad()
         logprobs.square().sum().backward()
         gradients.append([parameter.grad.clone() for parameter in model.parameters()])

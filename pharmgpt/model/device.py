@@ -29,8 +29,8 @@ class Device:
     def compiled(self, function: Callable) -> Callable:
         """`function(model, …)` with the model's blocks compiled for the shapes that it is called with; itself where nothing compiles.
 
-        One block is compiled, not the whole function: a quarter of the graph, as fast, and shared by all layers, losses, models and stages of
-        one shape. Call it with a few fixed shapes only: each costs seconds, and backward another few.
+        One block is compiled, not the whole function: a quarter of the graph, as fast, and shared by all layers, losses, models and
+        stages of one shape. Call it with a few fixed shapes only: each costs seconds, and backward another few.
         """
         if not self.compile:
             return function

@@ -1,6 +1,6 @@
 """The Qwen3 shape: RMSNorm, RoPE, QK-norm, SwiGLU, grouped-query attention, tied or untied head.
 
-Modules and weights are named as in transformers' Qwen3ForCausalLM, so an export renames nothing. Left out: biases, dropout, sliding windows.
+Weights are named as in transformers' Qwen3ForCausalLM, so an export renames nothing. Left out: biases, dropout, sliding windows.
 Output projections start at zero (each block begins as the identity) and so does an untied head (the first loss is ln V).
 Attention is written as matrix products on CPU, where the fused kernel is slow backward in bf16, and is the fused kernel elsewhere.
 

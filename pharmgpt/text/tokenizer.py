@@ -1,6 +1,6 @@
 """Byte-level BPE, trained on one's own text and kept in one tokenizer.json that training, serving and export share.
 
-NFC, no lower-casing, Qwen2's pre-tokenizer: digits stand singly, so that 28 and 30 are compared digit by digit and every number can be written.
+NFC, no lower-casing, Qwen2's pre-tokenizer: digits stand singly, so that 28 and 30 are compared digit by digit.
 Text never becomes a special token: a user who types <|end|> gets its characters, so a prompt cannot forge a turn.
 """
 from collections.abc import Iterable, Sequence

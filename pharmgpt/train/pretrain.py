@@ -5,7 +5,7 @@ returns the folder of the last step. Left out of the textbook: gradient accumula
 """
 import math
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Protocol
 
@@ -35,6 +35,7 @@ class PretrainConfig(BaseModel):
     log_every: PositiveInt = 10
     dev_every: PositiveInt = 100
     checkpoint_every: PositiveInt = 100
+    extra: tuple[str, ...] = ()  # people's own texts beside the documents: JSONL, plain text or folders of it, native openFDA labels
 
 
 class Log(Protocol):
@@ -98,7 +99,8 @@ class Pace:
         return {"seconds": seconds, "tokens_per_second": self.tokens_a_step / seconds}
 
 
-def held_back_loss(loss_of, model: Transformer, segments: Sequence[Segment], bytes_of: torch.Tensor, shape, device: Device) -> dict[str, float]:
+def held_back_loss(loss_of: Callable, model: Transformer, segments: Sequence[Segment], bytes_of: torch.Tensor, shape,
+                   device: Device) -> dict[str, float]:
     """{"dev_loss": nats per token, "dev_bits_per_byte"}: means over all counted tokens of `segments`; `shape` has rows and row_tokens.
 
     Gradients stay on, though nobody asks for them: without them the compiler would build a second graph, for more time than they cost.

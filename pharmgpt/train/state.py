@@ -45,7 +45,7 @@ def save(out: Path, state: TrainState, kept: int = KEPT_STEPS) -> Path:
 
 
 def resume(out: Path, state: TrainState) -> int:
-    """Fill `state` in place from the newest valid step in `out`; returns its step, 0 where there is none. Names the damaged ones it skips."""
+    """Fill `state` in place from the newest valid step in `out`; returns its step, or 0. Names the damaged ones it skips."""
     for folder in reversed(step_folders(out)):
         try:
             load(folder, state)
