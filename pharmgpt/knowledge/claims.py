@@ -178,6 +178,7 @@ def _effect_facts(kb: KnowledgeBase, drugs: tuple[str, ...]):
     for drug in (kb.drugs[drug] for drug in drugs if drug in kb.drugs):
         for kind, links in (("boxed", drug.boxed_warnings), ("serious", drug.serious_effects), ("common", drug.common_effects), ("hazard", drug.hazards)):
             yield from ((link.effect, f"{drug.id}.{kind}.{link.effect}") for link in links)
+        yield from (("accumulation", f"{drug.id}.renal.{number}") for number, rule in enumerate(drug.renal) if rule.action != "none")  # why there is a cut-off
         yield from ((rule.effect, f"{drug.id}.renal.{number}") for number, rule in enumerate(drug.renal) if rule.effect)
         yield from ((each.effect, f"{drug.id}.contraindication.{each.condition}") for each in drug.contraindications if each.effect)
         yield from ((role.effect, f"{drug.id}.enzyme.{role.enzyme}.{role.role}") for role in drug.enzymes if role.effect)

@@ -3,12 +3,10 @@ import re
 from dataclasses import dataclass
 from functools import lru_cache
 
-from pharmgpt.knowledge.lexicon import COMMON, Masked, lexicon_of
+from pharmgpt.knowledge.lexicon import COMMON, DRUG_LIKE, Masked, lexicon_of
 from pharmgpt.knowledge.numbers import NOT_KIDNEY
 from pharmgpt.knowledge.schema import KnowledgeBase
 
-DRUG_LIKE = re.compile(r"(?:pril|sartan|statin|mycin|oxacin|[az]ole|olol|gliptin|gliflozin|formin|parin|xaban|cillin|cycline|tidine|setron|triptan|[ui]mab|[at]inib|vir|pine|zine|zepam|zolam|"
-                       r"barbital|caine|dronate|fibrate|glitazone|lukast|thiazide|terol|sone|solone|profen|fen|coxib|tabine|platin|amide|mide|stat|rol|tab|lane|dium|gol|tin|mine|done|pam)$")
 SLOT = re.compile(r"\b(?:take|taking|took|takes|use|using|swallow\w*|on|is|start(?:ed|ing)?|add|given|give|gave me|called|about|with|of|prescribed|says|by|bought|and|plus|"
                   r"stop|than|does|do|combine|replace) ([a-z]{5,})\b")
 MORE_COMMON = frozenset("control patrol medium stadium plane often airplane salmon routine within examine determine imagine combine begin certain martin cabin captain "

@@ -6,6 +6,8 @@ before "dose reduction" could be read as `reduce`. Negations therefore stand fir
 import re
 from typing import NamedTuple
 
+from pharmgpt.knowledge.lexicon import DRUG_ENDINGS
+
 DECISIONS = ("avoid", "reduce", "monitor", "safe", "ask", "refuse", "emergency", "unknown", "out_of_scope")
 RESTRICTIVE = frozenset({"avoid", "reduce"})
 CAUTION = {"safe": 0, "monitor": 1, "reduce": 2, "avoid": 3}  # larger is more cautious
@@ -28,7 +30,7 @@ CHANGED = r"(?:avoid|stop|reduc|adjust|chang|lower|halv|cut|switch|withh|discont
 GOOD = (r"(?:recommended|advised|advisable|appropriate|suitable|safe|acceptable|allowed|permitted|fine|ok|okay|compatible|indicated|possible|an? option|"
         r"option|good (?:idea|choice|option|combination|pair\w*|mix)|right (?:choice|drug|medicine|option)|wise|sensible|all right|alright|(?:be|go|belong) together|"
         r"go (?:well )?(?:together|with)|well together)\b")
-OBJECT = (r"(?= (?:[DV]\d|it\b|this|that|these|them|both|either|all\b|together|(?:the |this |that )?(?:comb|pair|drug|medi|two|use|tablet|mix)|us(?:e|ing)|combin|taking|"
+OBJECT = (r"(?= (?:[a-z]{3,}(?:" + DRUG_ENDINGS + r")\b|[DV]\d|it\b|this|that|these|them|both|either|all\b|together|(?:the |this |that )?(?:comb|pair|drug|medi|two|use|tablet|mix)|us(?:e|ing)|combin|taking|"
           r"giving|mixing|starting|prescrib|co\b|concurrent|concomitant|joint|at\b|below|under|in\b|if\b|when|with|while|during|because|due|as\b|altogether|"
           r"completely|entirely|\w+ (?:D\d|together|comb))| ?[.;,:!]|$)")
 DOSE_GAP = r"(?: (?:the|its|your|to|a|of|this|their|D\d+|V\d+|usual|starting|daily|total|maximum|normal|standard|drug|half|and|by|in|needs?|any)){0,5}"
@@ -54,17 +56,18 @@ TABLE: tuple[tuple[str, str, str], ...] = (
     ("refuse", "", r"\bi (?:can|will|would|could|am|must) ?not (?:be )?(?:able |willing |going |prepared )?(?:to )?(?:help|assist|provide|give|support|explain|do|tell|share|advise|answer|teach|describe|take part)\b[^.;]*"
      r"|\bi am unable to\b[^.;]*|\bi (?:have to |must |will )?(?:refuse|decline)\b[^.;]*|\bnot something i (?:can|will) (?:help|do|assist|support)\b[^.;]*|\bno help with\b"),
     ("safe", "none_known", r"\b(?:no|without)(?: \w+){0,3}? interactions?\b|\b(?:do|does|will|would|should) not (?:\w+ly )?interact\b"),
-    ("safe", "", r"\bno (?:need|reason)\b(?: \w+){0,2}? (?:(?:to|for|not|a|any|dose|dosage) ){1,3}(?:" + CHANGED + r"|dos\w+ \w+|worry|use|take)"
+    ("safe", "", r"\b(?:no|little|hardly any|not any|no good|without) (?:need|reason)\b(?: \w+){0,2}? (?:(?:to|for|not|a|any|dose|dosage) ){1,3}(?:" + CHANGED + r"|dos\w+ \w+|worry|use|take)"
      r"|\b(?:not|never) (?:need|have|required?|necessary|needed|be necessary)(?: to)?(?: be| a| any| dose)* " + CHANGED + r"|\bneed not (?:be )?" + CHANGED +
-     r"|\b(?:do|does|did|should|must|may|can|is|are|will) not (?:be |to be )?(?:avoid|reduc|adjust|lower|halv|cut|chang)\w*(?! (?:your|on your))"
+     r"|\b(?:do|does|did|should|must|may|can|is|are|will|would|could) not (?:be |to be )?(?:avoid|reduc|adjust|lower|halv|cut|chang)\w*(?! (?:your|on your))"
      r"|\b(?:do|should|must|need) not (?:be |to )?stop\w*(?!.{0,40}(?:sudden|abrupt|without|on your own))"
      r"|\b(?:no|without)(?: any| a| further| special)? (?:(?:dose|dosage|dosing|renal) )?(?:change|reduction|adjustment|cut|modification)s?\b(?: (?:in|of|to) (?:the )?dos\w+)?(?: (?:is|are) (?:needed|required|necessary))?"
      r"|\bdos\w+ (?:can |may |should |will )?(?:stays?|remains?|is|be kept|kept|be left|be) (?:the same|unchanged|as (?:it is|usual|before))"
      r"|\bnot (?:\w+ly )?(?:a |an )?(?:contraindicated|contraindication|unsafe|dangerous|harmful|risky|inadvisable|forbidden|prohibited|off limits|ruled out|unsuitable|inappropriate|problem|concern)"
      r"|\b(?:no|without(?: any)?|not any)(?: (?:known|major|particular|real|special|renal|clear|absolute|serious|significant|V\d+)){0,2} (?:contraindications?|objections?|restrictions?|concerns?|problems?|issues?)\b"
-     r"|\bnothing (?:against|wrong with|to worry)"),
+     r"|\bnot (?:\w+ly )?(?:safe|advisable|recommended|advised|wise|good|a good idea) to (?:stop|discontinue|avoid|interrupt)\b|\b(?:avoid|stopp|withhold|reduc|replac)ing (?:D\d+|it|this|them|the dose) (?:is|would be) (?:unnecessary|not (?:needed|necessary|required))"
+     r"|\bdo not worry\b|\bnothing (?:against|wrong with|to worry)"),
     ("reduce", "dose", r"\bnot (?:to |be )?(?:use|take|give|exceed|go)(?: D\d+| it)? ?(?:more than|over|above|beyond)? ?" + NUMBER_MG),
-    ("avoid", "", r"\b(?:not|never) (?:\w+ly )?(?:to )?(?:be )?(?:\w+ly )?" + USED + r"|\bnot (?:\w+ly )?(?:an? |the |be |to be )?(?:\w+ly )?" + GOOD +
+    ("avoid", "", r"\b(?:not|never) (?:\w+ly )?(?:to )?(?:be )?(?:\w+ly )?" + USED + r"|\b(?:nobody|no one|no patient)(?: with V\d+)? (?:should|may|can|must) (?:be )?" + USED + r"|\bnot (?:\w+ly )?(?:an? |the |be |to be )?(?:\w+ly )?" + GOOD +
      r"|\bno longer (?:be )?(?:" + USED + "|" + GOOD + r")|\bno (?:D\d+|V\d+) (?:should|may|can|below|under|at|with|for|in|if|together)\b"
      r"|\b(?:unsafe|inadvisable|unsuitable|inappropriate|prohibited|forbidden|off limits)\b|\brul(?:es?|ed)(?: it| this| D\d+)? out\b|\btoo (?:dangerous|risky|high a risk)\b"
      r"|\b(?:is|are|be) (?:\w+ly )?(?:dangerous|harmful)\b|\bdangerous (?:together|combination|pair|mix)\b|\bharmful (?:together|combination)\b|\b(?:should|must|do|can|may) not(?= ?[.;,!]|$)"

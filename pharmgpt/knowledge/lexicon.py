@@ -17,6 +17,10 @@ ABBREVIATION = re.compile(r"\b(?:e\.g|i\.e|vs|dr|approx|st|max|incl)\.$", re.IGN
 SENTENCE_END = re.compile(r"(?<=[.!?])[\"')\]]*\s+(?!(?<=\s[A-Z]\.\s)[a-z])|\n+")  # "C. difficile" is no end
 TOKEN = re.compile(r"[a-z][a-z0-9']*|\d+(?:\.\d+)?")
 
+DRUG_ENDINGS = (r"pril|sartan|statin|mycin|oxacin|[az]ole|olol|gliptin|gliflozin|formin|parin|xaban|cillin|cycline|tidine|setron|triptan|[ui]mab|[at]inib|vir|pine|zine|zepam|zolam"
+                r"|barbital|caine|dronate|fibrate|glitazone|lukast|thiazide|terol|sone|solone|profen|fen|coxib|tabine|platin|amide|mide|stat|rol|tab|lane|dium|gol|tin|mine|done|pam")
+DRUG_LIKE = re.compile(f"(?:{DRUG_ENDINGS})$")  # how names of drugs end, ours and others
+
 REWRITES = [(re.compile(pattern), replacement) for pattern, replacement in (
     (r"[’‘`´]", "'"), (r"[“”]", '"'),
     (r"\bcan ?'?t\b|\bcannot\b", "can not"), (r"\bwon'?t\b", "will not"), (r"\b(do|does|did|is|are|should|could|would|must|need|have|has)n'?t\b", r"\1 not"),

@@ -52,6 +52,7 @@ NEGATED_ALTERNATIVE = re.compile(DLIST + r" (?:is|are|would be)(?: also)? not (?
 LESS_BAD = re.compile(r"\b(?:instead of|rather than|in place of|alternatives? to|substitutes? for|than) (D\d+)")
 REPLACED = re.compile(r"\b(?:instead of|rather than|in place of|replac(?:e|ing)|swap|switch(?:ing)? from|chang(?:e|ing) from) (D\d+)")
 CONDITION_GUARD = re.compile(r"\b(?:in|with|if|for|when|during|while|having|has|have|after|and|or|without)\b(?: (?!because\b|due\b|risk\b|cause|causing|lead|signs?\b|symptoms?\b|monitor|check)[a-z]+){0,5}? V(\d+)")
+CHECK_WITH = re.compile(r"\b(?:but|if|provided|while|with|as long as|so long as|only|though|when)\b[^.]*\b(?:monitor|check|watch|measur|test)\w*\b[^.]*V\d|\b(?:but|if|provided|while|with|as long as|so long as|only|though|when)\b[^.]*V\d+[^.]*\b(?:monitor|check|watch|measur|test)\w*")
 HYPOTHETICAL = re.compile(r"^(?:but |and |so |however,? )?(?:if|when|should you|in case)\b")
 REPORTED = re.compile(r"\b(?:some|many|people|others?|friends?|websites?|it is (?:often|sometimes|widely|commonly)) (?:\w+ )?(?:think|say|says|believe|claim|thought|said|assume|told)\b|\bmyth\b")
 EMBEDDED = re.compile(r"\b(?:whether|not sure|not certain|unsure|unclear|uncertain|wonder\w*|ask(?:ed|ing)? (?:me )?if)\b[^,;.]*$")
@@ -149,7 +150,8 @@ class _Sentence:
 
     def _answer_word(self) -> list[Claim]:
         hit = re.match(r"(yes|no)\b(?=[ .,!;:]*$|[.,!;:])", self.text)
-        return [self.claim("answer", hit.group(1), self.about)] if hit and self.index == 0 else []
+        alone = hit is not None and re.fullmatch(r"[ .,!;:]*", self.text[hit.end():]) is not None
+        return [self.claim("answer", hit.group(1), self.about, how="alone" if alone else "")] if hit and self.index == 0 else []
 
     def _alternatives(self) -> tuple[list[Claim], str]:
         """Drugs offered instead, and the sentence with those offers blanked out. An offer of the drug asked for is a permission."""
@@ -188,6 +190,8 @@ class _Sentence:
         rest = self.text[hit.end():]
         permits = re.search(r"\b(?:use|take|give|start|prescribe|go for|choose|try)\b", hit.group()) or re.search(r"\b(?:option|choice|preferred|safer|better|gentler)\b", hit.group())
         negated = re.search(r"\b(?:not|never|before|avoid|who|people|you|they|to|can|may|could|must|should)(?: \w+)? ?$", self.text[:hit.start()])
+        if re.search(r"\b(?:alternative|substitute|replacement)s?\b", hit.group()):
+            return [self.claim("alternative", drug, self.about) for drug in drugs]
         if permits and not negated and not re.match(r" (?:can|may|should|must|is|are)", rest):
             return [self.claim("decision", "safe", drugs, how="can", when=self._guards(0, len(self.text), read_numbers(self.masked)))]
         return []
@@ -196,17 +200,21 @@ class _Sentence:
         if REPORTED.search(self.text):
             return []
         claims = []
+        spoken_of: tuple[str, ...] = ()
         for phrase, (start, end) in zip(phrases, self._segments(phrases)):
+            spoken_of = self.drugs_in(start, end) or spoken_of
             if EMBEDDED.search(self.text[start:phrase.start]) and phrase.decision not in ("unknown", "ask", "refuse", "out_of_scope", "emergency"):
                 continue
             if not self._is_decision(phrase):
                 continue
             decision, how = phrase.decision, phrase.how
+            if how == "can" and CHECK_WITH.search(self.text[phrase.start:]):
+                decision, how = "monitor", ""
             if decision == "ask" and self.text[phrase.start:].startswith("depends"):
                 how = "weak"
             if REVERSED.search(self.text[start:phrase.start]):
                 decision = REVERSE.get(decision, decision)
-            drugs = self.drugs_in(start, end) or self.drugs_in(0, start) or self.subject or self.about
+            drugs = spoken_of or self.subject or self.about
             when = () if decision in ("ask", "unknown", "refuse", "out_of_scope") else self._guards(start, end, numbers)
             claims.append(self.claim("decision", decision, drugs, when=when, how=how))
             claims += self._asked_for() if decision == "ask" else []
@@ -218,6 +226,12 @@ class _Sentence:
         after = re.match(r" V(\d+)", self.text[phrase.end:])
         if phrase.decision == "avoid" and re.search(r"avoid(?:ing)?$", words):
             return not after or "class" in self.masked.spots[int(after.group(1))].meanings
+        before = self.text[:phrase.start]
+        if phrase.decision == "avoid" and words.startswith("be "):  # "can be dangerous" warns, and decides nothing
+            return re.search(r"\b(?:can|could|may|might) $", before) is None
+        if phrase.decision == "safe" and words.startswith(("is ", "are ")):  # "if your potassium is fine"
+            last = re.search(r"V(\d+)(?: levels?| tests?)? $", before)
+            return last is None or "parameter" not in self.masked.spots[int(last.group(1))].meanings
         if phrase.decision == "emergency":
             return re.search(r"\b(?:not|no need to|no)(?: an?| call| need)*$", self.text[:phrase.start].rstrip()) is None
         return True

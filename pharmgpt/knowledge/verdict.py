@@ -7,7 +7,7 @@ import re
 from typing import NamedTuple
 
 from pharmgpt.knowledge.context import Context
-from pharmgpt.knowledge.decisions import CAUTION
+from pharmgpt.knowledge.decisions import CAUTION, RESTRICTIVE
 from pharmgpt.knowledge.reading import Claim
 from pharmgpt.knowledge.schema import KnowledgeBase
 
@@ -26,9 +26,9 @@ class Verdict(NamedTuple):
 
 def decide(kb: KnowledgeBase, claims: list[Claim], context: Context, about: tuple[str, ...], prompt: str = "") -> Verdict:
     """The governing decision about the drugs asked for."""
-    own = [claim for claim in claims if claim.kind == "decision" and (not about or not claim.drugs or set(claim.drugs) & set(about))]
+    own = [claim for claim in claims if claim.kind == "decision" and _concerns(claim, about)]
     clinical = _applying(kb, [claim for claim in own if claim.value in CAUTION], context)
-    values = _merge(clinical, {claim.sentence for claim in claims if claim.kind == "monitoring" and not claim.negated})
+    values = _merge(_apart(clinical, about))
     values = _with_answer_word(values, claims, prompt)
     special = list(dict.fromkeys(claim.value for claim in own if claim.value not in CAUTION and "other" not in claim.when
                                  and not (claim.how == "weak" and values)))
@@ -61,16 +61,26 @@ def _applying(kb: KnowledgeBase, claims: list[Claim], context: Context) -> list[
     return [claim for claim in claims if applies(kb, claim, context)] or points
 
 
-def _merge(claims: list[Claim], watched: set[int]) -> list[str]:
-    """The different decisions that remain when compatible ones are merged. Bare permission that names what to check in the same sentence
-    (`watched`) is `monitor`."""
+def _apart(claims: list[Claim], about: tuple[str, ...]) -> list[Claim]:
+    """"Stop ibuprofen. Continue warfarin.": permission for the one drug does not lift the restriction of the other."""
+    limited = [set(claim.drugs) for claim in claims if claim.value in RESTRICTIVE and set(claim.drugs) < set(about)]
+    return [claim for claim in claims if claim.value in RESTRICTIVE or not set(claim.drugs) < set(about) or not any(drugs.isdisjoint(claim.drugs) for drugs in limited)]
+
+
+def _concerns(claim: Claim, about: tuple[str, ...]) -> bool:
+    """A restriction is about the question if it names one of its drugs, a permission only if it names no other."""
+    if not about or not claim.drugs:
+        return True
+    return set(claim.drugs) <= set(about) if claim.value in ("safe", "monitor") else bool(set(claim.drugs) & set(about))
+
+
+def _merge(claims: list[Claim]) -> list[str]:
+    """The different decisions that remain when compatible ones are merged."""
     plain = {claim.value for claim in claims if not claim.how}
     sentences = {(claim.value, claim.sentence) for claim in claims}
     permitted = any(claim.how in ("can", "none_known") for claim in claims)
     if any(claim.how == "dose" for claim in claims) and "safe" not in plain:
         plain.add("reduce")
-    if any(claim.how == "can" and claim.sentence in watched for claim in claims):
-        plain.add("monitor")
     if "safe" in plain and {"monitor", "reduce"} & plain:  # "safe at half the dose" limits; "safe." and elsewhere "reduce the dose." contradict
         together = all(any((value, sentence) in sentences for value in ("monitor", "reduce")) for value_, sentence in sentences if value_ == "safe")
         if "reduce" not in plain or together:
@@ -85,12 +95,13 @@ def _merge(claims: list[Claim], watched: set[int]) -> list[str]:
 
 
 def _with_answer_word(values: list[str], claims: list[Claim], prompt: str) -> list[str]:
-    """"Yes." and "No." answer the question as it was put: alone they decide, and against what follows they contradict it."""
-    word = next((claim.value for claim in claims if claim.kind == "answer"), None)
+    """"Yes." and "No." answer the question as it was put: where nothing else decides they do, and a whole sentence
+    of one word can contradict what follows."""
+    word, how = next(((claim.value, claim.how) for claim in claims if claim.kind == "answer"), (None, ""))
     permission, harm = PERMISSION_ASKED.search(prompt), HARM_ASKED.search(prompt)
     if word is None or bool(permission) == bool(harm):
         return values
     said = {("yes", True): "safe", ("no", True): "avoid", ("yes", False): "avoid", ("no", False): "safe"}[word, permission is not None]
     if not values:
         return [said] if permission or word == "no" else []
-    return values + [said] if values == [{"safe": "avoid", "avoid": "safe"}[said]] else values
+    return values + [said] if how == "alone" and values == [{"safe": "avoid", "avoid": "safe"}[said]] else values
