@@ -28,25 +28,30 @@ def small():
     first = drug("firstol", brands=("Onebrand",), spellings=("fristol",),
                  renal=[{"measure": "eGFR", "below": 30, "action": "avoid", "effect": "bleeding", "source": "s"},
                         {"measure": "eGFR", "at_least": 30, "below": 45, "action": "reduce", "source": "s"}],
-                 pregnancy={"action": "avoid", "effect": "fetal_harm", "source": "s"}, contraindications=[{"condition": "asthma", "effect": "bleeding", "source": "s"}],
+                 pregnancy={"action": "avoid", "effect": "fetal_harm", "source": "s"},
+                 contraindications=[{"condition": "asthma", "effect": "bleeding", "source": "s"}],
                  serious_effects=[{"effect": "bleeding", "source": "s"}], monitoring=[{"parameter": "egfr", "source": "s"}],
                  alternatives=[{"problem": "any", "drugs": ["otherine"], "source": "s"}])
     second, other = drug("secondam"), drug("otherine", pregnancy={"action": "none", "source": "s"})
-    rule = Interaction(id="r", a="drug:firstol", b="drug:secondam", severity="major", action="avoid", effect="bleeding", mechanism="m", management="m",
+    rule = Interaction(id="r", a="drug:firstol", b="drug:secondam", severity="major", action="avoid", effect="bleeding", mechanism="m",
+                       management="m",
                        monitoring=("egfr",), alternatives_b=("otherine",), source="s")
     return KnowledgeBase(drugs={each.id: each for each in (first, second, other)}, sources={}, classes=table(term("class_a")),
-                         effects=table(term("bleeding"), term("fetal_harm")), conditions=table(term("asthma", "asthma", "asthmatic"), term("gout"), term("pain")),
+                         effects=table(term("bleeding"), term("fetal_harm")),
+                         conditions=table(term("asthma", "asthma", "asthmatic"), term("gout"), term("pain")),
                          parameters=table(term("egfr", "eGFR")), interactions=(rule,), content_hash="")
 
 
 @pytest.mark.parametrize(("prompt", "cards"), [
     ("Can I use Firstol if my eGFR is 28?",
-     "firstol renal: eGFR below 30 avoid; eGFR 30 to 45 reduce; eGFR 45 and above no change. effect bleeding. instead otherine. check eGFR."),
+     "firstol renal: eGFR below 30 avoid; eGFR 30 to 45 reduce; eGFR 45 and above no change. effect bleeding."
+     " instead otherine. check eGFR."),
     ("Weak kidneys, on otherine", "otherine renal: no limit, no change."),
     ("Is onebrand safe in pregnancy?", "firstol pregnancy: avoid. effect fetal harm. instead otherine."),
     ("otherine for a pregnant woman?", "otherine pregnancy: safe."),
     ("secondam while pregnant?", "secondam pregnancy: nothing listed."),
-    ("May fristol be given to an asthmatic?", "firstol contraindications: asthma. asthma listed, avoid. effect bleeding. instead otherine."),
+    ("May fristol be given to an asthmatic?",
+     "firstol contraindications: asthma. asthma listed, avoid. effect bleeding. instead otherine."),
     ("Does gout rule out firstol?", "firstol contraindications: asthma. gout not listed, safe."),
     ("What should be monitored with firstol?", "firstol monitoring: check eGFR. effect bleeding."),
     ("firstol and secondam?", "firstol + secondam: major, avoid. effect bleeding. instead of secondam otherine. check eGFR."),
@@ -97,7 +102,8 @@ def test_a_card_holds_the_facts_that_keys_ask_for():
 
 def _stated(kb, element, value, card):
     if element == "decision":
-        words = {"avoid": ("avoid",), "reduce": ("reduce",), "monitor": ("monitor",), "safe": ("safe", "no change", "none", "not listed", "nothing listed"), "emergency": ("emergency",)}
+        words = {"avoid": ("avoid",), "reduce": ("reduce",), "monitor": ("monitor",),
+                 "safe": ("safe", "no change", "none", "not listed", "nothing listed"), "emergency": ("emergency",)}
         assert value in DECISIONS.values() or value == "emergency"
         return any(word in card for word in words[value])
     if element == "pair":

@@ -1,7 +1,7 @@
 """Cloze items: sentences cut before their answer, in frames that no document uses.
 
-Greedy continuation must begin with the answer. A comparison item states the limit and asks for the side, as an answer has to find it; the values are those
-that no document and no training question uses.
+Greedy continuation must begin with the answer. A comparison item states the limit and asks for the side, as an answer has to find it; the
+values are those that no document and no training question uses.
 """
 from collections.abc import Iterator
 from random import Random
@@ -54,10 +54,12 @@ def cloze_items(kb: KnowledgeBase, split: Split, seed: int) -> list[Cloze]:
 
 
 def _of_drug(drug: Drug, pool: Pool, rng: Random) -> Iterator[Cloze]:
-    made = {"threshold": list(_thresholds(drug)), "action": list(_actions(drug)), "pregnancy": list(_pregnancy(drug)), "comparison": list(_comparisons(drug, rng))}
+    made = {"threshold": list(_thresholds(drug)), "action": list(_actions(drug)), "pregnancy": list(_pregnancy(drug)),
+            "comparison": list(_comparisons(drug, rng))}
     for kind, facts in made.items():
         wanted = [(fact, at) for at in range(len(FRAMES[kind])) for fact in facts]
-        for slots, answer, fact_ids, at in ((*fact, at) for fact, at in (wanted if len(wanted) <= PER_DRUG else rng.sample(wanted, PER_DRUG))):
+        chosen = wanted if len(wanted) <= PER_DRUG else rng.sample(wanted, PER_DRUG)
+        for (slots, answer, fact_ids), at in chosen:
             prefix = FRAMES[kind][at].format(drug=drug.name, Drug=capital(drug.name), **slots)
             yield Cloze(f"cloze.{kind}.{drug.id}.{at}.{_tag(slots)}", prefix, f" {answer}", kind, pool, (drug.id,), fact_ids)
 

@@ -2,9 +2,9 @@
 
     for document in documents(kb, split, count=48_000, seed=0): ...
 
-WEIGHTS says what the texts are about. Every topic draws drugs (or pairs) evenly and never looks at the split, so a held drug is read about as often as a
-seen one; `split` is taken to keep the promise visible in the call, and is checked to name the base's drugs. Sentence frames are the documents' own: questions,
-answers and cloze items have others.
+WEIGHTS says what the texts are about. Every topic draws drugs (or pairs) evenly and never looks at the split, so a held drug is read about
+as often as a seen one; `split` is taken to keep the promise visible in the call, and is checked to name the base's drugs. Sentence frames
+are the documents' own: questions, answers and cloze items have others.
 """
 from collections.abc import Iterator
 from itertools import accumulate, pairwise
@@ -31,15 +31,16 @@ WEIGHTS: dict[str, float] = {
 }
 
 
-ABOUT_ONE_DRUG = ("renal_case", "renal_limit", "renal_bands", "renal_section", "renal_drill", "renal_free", "pregnancy", "lactation", "hepatic", "contraindication",
-                  "unlisted_condition", "symptom", "profile", "harm", "monitoring", "name", "class_rule")
+ABOUT_ONE_DRUG = ("renal_case", "renal_limit", "renal_bands", "renal_section", "renal_drill", "renal_free", "pregnancy", "lactation",
+                  "hepatic", "contraindication", "unlisted_condition", "symptom", "profile", "harm", "monitoring", "name", "class_rule")
 PASSAGES = ((1, 0.5), (2, 0.3), (3, 0.2))  # how many passages about its drug a document holds, and how often
 LOWER_CASE = 0.1
 
 
 def topics(book: FactBook) -> dict[str, Topic]:
     """Every topic that this knowledge base can fill."""
-    return {name: topic for module in (renal, settings, conditions, profile, interactions, everyday) for name, topic in module.topics(book).items()}
+    fields = (renal, settings, conditions, profile, interactions, everyday)
+    return {name: topic for field in fields for name, topic in field.topics(book).items()}
 
 
 def documents(kb: KnowledgeBase, split: Split, count: int, seed: int) -> Iterator[Document]:
@@ -79,5 +80,6 @@ def _document(number: int, passages: list[Passage], careless: bool, rng: Random)
     for before, after in pairwise(passages):
         text += ("\n" if "table_row" in (before.genre, after.genre) else " ") + after.text
     return Document(id=f"doc-{number:06d}", text=text.lower() if rng.random() < LOWER_CASE else text, genre=passages[0].genre,
-                    template_id=" ".join(each.template_id for each in passages), drugs=tuple(dict.fromkeys(drug for each in passages for drug in each.drugs)),
+                    template_id=" ".join(each.template_id for each in passages),
+                    drugs=tuple(dict.fromkeys(drug for each in passages for drug in each.drugs)),
                     fact_ids=tuple(dict.fromkeys(fact for each in passages for fact in each.fact_ids)), careless=careless)

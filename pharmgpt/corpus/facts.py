@@ -21,7 +21,8 @@ class FactBook:
     @cached_property
     def ruled(self) -> dict[str, tuple[str, ...]]:
         """Drug → the drugs that some rule sets it against."""
-        return {drug: tuple(other for other in self.kb.drugs if other != drug and self.pairs.findings(drug, other)) for drug in self.kb.drugs}
+        return {drug: tuple(other for other in self.kb.drugs if other != drug and self.pairs.findings(drug, other))
+                for drug in self.kb.drugs}
 
     @cached_property
     def free(self) -> dict[str, tuple[str, ...]]:
@@ -45,7 +46,8 @@ def fact_book(kb: KnowledgeBase) -> FactBook:
 def drug_slots(book: FactBook, drug: Drug) -> dict[str, str]:
     """What every frame about a drug may name."""
     cls = book.name("classes", drug.classes[0])
-    return {"drug": drug.name, "Drug": capital(drug.name), "a_class": with_article(cls), "class": cls, "classes": plural(cls), "Classes": capital(plural(cls))}
+    return {"drug": drug.name, "Drug": capital(drug.name), "a_class": with_article(cls), "class": cls, "classes": plural(cls),
+            "Classes": capital(plural(cls))}
 
 
 def instead_slots(book: FactBook, drugs: Sequence[str]) -> dict[str, str]:

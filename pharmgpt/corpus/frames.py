@@ -1,8 +1,9 @@
 """Frames with holes, cases that fill them, and the draw that makes a document of both.
 
-A *topic* is one kind of fact (renal limits, interactions …). Its cases are facts about a drug or pair, as slots. Its steps are sentences in order: each step
-has a share of documents that carry it and frames to choose from; a frame is offered only to cases that fill all its holes. Cases lie in groups (usually a
-drug's) and groups are drawn evenly, so that a drug with three renal bands is met no more often than one with a single band.
+A *topic* is one kind of fact (renal limits, interactions …). Its cases are facts about a drug or pair, as slots. Its steps are sentences
+in order: each step has a share of documents that carry it and frames to choose from; a frame is offered only to cases that fill all its
+holes. Cases lie in groups (usually a drug's) and groups are drawn evenly, so that a drug with three renal bands is met no more often than
+one with a single band.
 """
 import re
 from collections.abc import Callable, Mapping, Sequence
@@ -126,7 +127,8 @@ def passage(topic: Topic, case: Case, rng: Random) -> Passage:
     for hole in sorted({hole for frame in frames for hole in frame.holes if hole not in slots}):
         slots[hole] = COMMON[hole](rng)
     text = SENTENCE_START.sub(lambda match: match[0].upper(), " ".join(capital(frame.text.format_map(slots)) for frame in frames))
-    facts = chain(varied.facts, case.facts.get("", ()), *(case.facts[hole] for frame in frames for hole in sorted(frame.holes) if hole in case.facts))
+    facts = chain(varied.facts, case.facts.get("", ()),
+                  *(case.facts[hole] for frame in frames for hole in sorted(frame.holes) if hole in case.facts))
     named = chain(case.drugs, varied.drugs, *(case.names[hole] for frame in frames for hole in sorted(frame.holes) if hole in case.names))
     return Passage(text, frames[0].genre, f"{topic.name}.{case.kind}:{'+'.join(frame.id for frame in frames)}", tuple(named), tuple(facts))
 

@@ -1,9 +1,11 @@
 """Handbook cards for a prompt: the facts that a judge needs, in a few short lines, found from the prompt's text alone.
 
     excerpt(kb, "Can I use metformin if eGFR is 28?")
-    → "metformin renal: eGFR below 30 avoid; eGFR 30 to 45 reduce; eGFR 45 and above no change. effect lactic acidosis. instead linagliptin, sitagliptin."
+    → "metformin renal: eGFR below 30 avoid; eGFR 30 to 45 reduce; eGFR 45 and above no change. effect lactic acidosis.
+       instead linagliptin, insulin glargine. check eGFR."
 
-The same text gives the same excerpt in training and in serving. Every card is about one drug or one set of drugs and names no others but alternatives.
+The same text gives the same excerpt in training and in serving. Every card is about one drug or one set of drugs and names no others but
+alternatives.
 """
 import re
 from collections.abc import Iterator, Sequence
@@ -23,15 +25,15 @@ MOST_CARDS, MOST_NAMES, LONGEST = 3, 3, 330  # cards, names in a list, character
 WORD = {"avoid": "avoid", "reduce": "reduce", "monitor": "monitor", "none": "no change"}
 SETTING_WORD = WORD | {"none": "safe"}
 TOPICS = {name: re.compile(pattern, re.IGNORECASE) for name, pattern in {
-    "overdose": r"overdos|far too many|swallowed|poison|took (all|the lot)|taken all|emptied|empty (box|pack|bottle)|times (over|the dose)|won'?t wake|\bate\b|"
-                r"took (ten|twenty|thirty|forty|fifty|\d\d+)\b",
+    "overdose": r"overdos|far too many|swallowed|poison|took (all|the lot)|taken all|emptied|empty (box|pack|bottle)|\bate\b|"
+                r"times (over|the dose)|won'?t wake|took (ten|twenty|thirty|forty|fifty|\d\d+)\b",
     "renal": r"\be?gfr\b|\bcrcl\b|creatinine|kidney|renal|dialysis",
     "pregnancy": r"pregnan|unborn|expecting|trimester|conceiv|antenatal",
     "lactation": r"breast-?\s?feed|lactat|nursing (mother|a baby|her)|breast milk",
     "monitoring": r"monitor|check|\btests?\b|watch|follow-?\s?up|measure\b|order\b|review",
     "hepatic": r"\bliver|hepatic|cirrho",
 }.items()}
-KIDNEY_WORDS = ("severe_renal_impairment", "chronic_kidney_disease")  # conditions that a renal card answers
+KIDNEY_WORDS = ("severe_renal_impairment", "chronic_kidney_disease")  # answered by the renal card, unless the drug's record names them
 UNMISTAKABLE = 4  # letters a condition's word must have to be looked for in a prompt: "ed" and "hf" are found in too many
 
 
@@ -103,14 +105,15 @@ def _asked_of_drug(reader: Reader, drug: Drug, prompt: str, asked: set[str]) -> 
     if signs:
         yield _symptom(reader, drug, signs)
         return
-    listed = {entry.condition for entry in drug.contraindications}
-    conditions = [condition for condition in _conditions_in(reader.kb, prompt) if condition in listed or "renal" not in asked or condition not in KIDNEY_WORDS]
+    own = {entry.condition for entry in drug.contraindications} | set(drug.indications)
+    conditions = [condition for condition in _conditions_in(reader.kb, prompt) if condition not in KIDNEY_WORDS or condition in own]
     if conditions:
         yield _contraindications(reader, drug, conditions)
     if "renal" in asked:
         yield _renal(reader, drug, prompt)
     if "pregnancy" in asked:
-        others = [other for other in alternatives(drug, "pregnancy") if other in reader.kb.drugs and not avoided_in_pregnancy(reader.kb.drugs[other])]
+        others = [other for other in alternatives(drug, "pregnancy") if other in reader.kb.drugs
+                  and not avoided_in_pregnancy(reader.kb.drugs[other])]
         yield _setting(reader, drug, "pregnancy", drug.pregnancy, others)
     if "lactation" in asked:
         yield _setting(reader, drug, "breastfeeding", drug.lactation)
@@ -130,7 +133,8 @@ def _renal(reader: Reader, drug: Drug, prompt: str) -> str:
     text = f"{drug.name} renal: {states}.{reader.effects(harms)}"
     if any(band.action == "avoid" for band in found):
         text += reader.instead(renal_alternatives(reader.kb, drug, _value_in(prompt)))
-    return text + reader.checks(sorted((each.parameter for each in drug.monitoring), key=lambda parameter: parameter != "egfr")[:MOST_NAMES])
+    return text + reader.checks(sorted((each.parameter for each in drug.monitoring),
+                                       key=lambda parameter: parameter != "egfr")[:MOST_NAMES])
 
 
 def _value_in(prompt: str) -> float:
@@ -218,5 +222,6 @@ def _conditions_in(kb: KnowledgeBase, prompt: str) -> tuple[str, ...]:
 
 @lru_cache(maxsize=4)
 def _condition_patterns(kb: KnowledgeBase) -> list[tuple[re.Pattern[str], str]]:
-    words = [(word, condition.id) for condition in kb.conditions.values() for word in (condition.name, *condition.terms) if len(word) >= UNMISTAKABLE]
-    return [(re.compile(rf"(?<!\w){re.escape(word)}(?!\w)", re.IGNORECASE), condition) for word, condition in sorted(words, key=lambda pair: -len(pair[0]))]
+    words = [(word, condition.id) for condition in kb.conditions.values() for word in (condition.name, *condition.terms)]
+    longest_first = sorted((pair for pair in words if len(pair[0]) >= UNMISTAKABLE), key=lambda pair: -len(pair[0]))
+    return [(re.compile(rf"(?<!\w){re.escape(word)}(?!\w)", re.IGNORECASE), condition) for word, condition in longest_first]

@@ -2,7 +2,7 @@
 
 Renal rules are read as *bands* that cover every value from 0 upwards: a gap between rules is a band without a restriction.
 """
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
@@ -11,7 +11,6 @@ from pharmgpt.knowledge.schema import Action, Drug, RenalRule
 UNITS = {"eGFR": "mL/min/1.73 m²", "CrCl": "mL/min"}
 DONE: dict[str, str] = {"avoid": "avoided", "reduce": "reduced", "monitor": "monitored", "none": "unchanged"}
 AN_ACRONYM = frozenset("AEFHILMNORSX")
-SPOKEN_AS_WORDS = frozenset(("NSAID",))  # "en-said": still an
 A_WORD = ("uric", "urinary", "eu", "uni", "use", "RAAS", "one")
 
 
@@ -60,7 +59,9 @@ def band_text(band: Band | RenalRule) -> str:
     """"eGFR below 30", "eGFR 30 to 45", "eGFR 45 and above", "any eGFR"."""
     if band.below is None:
         return f"{band.measure} {number(band.at_least)} and above" if band.at_least else f"any {band.measure}"
-    return f"{band.measure} {number(band.at_least)} to {number(band.below)}" if band.at_least else f"{band.measure} below {number(band.below)}"
+    if band.at_least:
+        return f"{band.measure} {number(band.at_least)} to {number(band.below)}"
+    return f"{band.measure} below {number(band.below)}"
 
 
 def bands(drug: Drug) -> tuple[Band, ...]:
@@ -83,10 +84,6 @@ def bands(drug: Drug) -> tuple[Band, ...]:
 def limits(drug: Drug) -> tuple[tuple[Band, Band], ...]:
     """Neighbouring bands whose action changes at their common edge: (below the limit, above it)."""
     return tuple((low, high) for low, high in pairwise(bands(drug)) if low.measure == high.measure and low.action != high.action)
-
-
-def names_of(drugs: dict[str, Drug], ids: Iterable[str]) -> list[str]:
-    return [drugs[drug_id].name for drug_id in ids]
 
 
 # Signs as a patient tells them → the harm they point to. General clinical knowledge; each list names signs that point to one harm only.

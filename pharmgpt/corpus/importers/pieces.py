@@ -1,7 +1,7 @@
 """Bytes to clean text, and text to pieces that a short context can hold.
 
-A piece ends at a sentence end where there is one within reach; a longer run (label lists often have no full stop) is cut at a comma or semicolon, else
-between words. Special tokens spelled out in a file ("<|end|>") are broken up, so that no text can pose as the chat format.
+A piece ends at a sentence end where there is one within reach; a longer run (label lists often have no full stop) is cut at a comma or
+semicolon, else between words. Special tokens spelled out in a file ("<|end|>") are broken up, so that no text can pose as the chat format.
 """
 import re
 from collections.abc import Iterator
@@ -17,7 +17,7 @@ UNPRINTABLE = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f\u200b\ufeff]")
 
 
 def decode(data: bytes, where: str, ledger: Ledger) -> str:
-    """UTF-8 (with or without a byte order mark), UTF-16 with one, or Windows-1252; anything else is refused with the byte that does not fit."""
+    """UTF-8 (with or without a byte order mark), UTF-16 with one, or Windows-1252; else refused with the byte that does not fit."""
     if data[:2] in (b"\xff\xfe", b"\xfe\xff"):
         return _utf_16(data, where)
     if b"\x00" in data:

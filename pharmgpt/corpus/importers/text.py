@@ -3,9 +3,9 @@
     ledger = Ledger()
     documents = list(read_extra(Path("my_texts"), ledger)); print(ledger)
 
-Taken: .txt (one text a file), .jsonl/.ndjson (one JSON object a line: {"text": …}, a Document, or an openFDA label), .json (an openFDA label download).
-Line formats are streamed; a .json download is read whole, because its outer object closes only at the end. Exact duplicates (after folding whitespace)
-are dropped across the whole read. A malformed line is an error that names it, not a loss.
+Taken: .txt (one text a file), .jsonl/.ndjson (one JSON object a line: {"text": …}, a Document, or an openFDA label), .json (an openFDA label
+download). Line formats are streamed; a .json download is read whole, because its outer object closes only at the end. Exact duplicates
+(after folding whitespace) are dropped across the whole read. A malformed line is an error that names it, not a loss.
 """
 import hashlib
 import json
@@ -30,7 +30,8 @@ def read_extra(path: Path | str, ledger: Ledger | None = None) -> Iterator[Docum
     if not path.exists():
         raise ImportRefused(f"{path}: no such file or folder. Give the path of a {', '.join(SUFFIXES)} file or a folder of them.")
     if path.is_file() and path.suffix.lower() not in SUFFIXES:
-        raise ImportRefused(f"{path}: {path.suffix or 'a file without suffix'} is not a format we read. Convert it to one of {', '.join(SUFFIXES)}.")
+        raise ImportRefused(f"{path}: {path.suffix or 'a file without suffix'} is not a format we read. "
+                            f"Convert it to one of {', '.join(SUFFIXES)}.")
     for file in _files(path, ledger):
         for document in _read_file(file, ledger):
             digest = hashlib.blake2b(document.text.encode(), digest_size=16).digest()
@@ -90,8 +91,8 @@ def _download(file: Path, ledger: Ledger) -> Iterator[Document]:
     labels = found.get("results") if isinstance(found, dict) else None
     if not isinstance(labels, list):
         keys = ", ".join(list(found)[:6]) if isinstance(found, dict) else type(found).__name__
-        raise ImportRefused(f"{file}: expected an openFDA download, {{\"results\": [labels]}}; found {keys}. Write other texts as .jsonl, one "
-                            "{\"text\": …} a line.")
+        raise ImportRefused(f"{file}: expected an openFDA download, {{\"results\": [labels]}}; found {keys}. "
+                            "Write other texts as .jsonl, one {\"text\": …} a line.")
     for number, label in enumerate(labels):
         if is_label(label):
             yield from _label(label, f"{file.name}#{number}", ledger)
@@ -141,7 +142,8 @@ def _parse(text: str, where: str) -> object:
     try:
         return json.loads(text)
     except json.JSONDecodeError as error:
-        raise ImportRefused(f"{where}: not JSON at column {error.colno}: {error.msg}; found {text[max(0, error.pos - 20):error.pos + 20]!r}. "
+        raise ImportRefused(f"{where}: not JSON at column {error.colno}: {error.msg}; "
+                            f"found {text[max(0, error.pos - 20):error.pos + 20]!r}. "
                             "Each line (or the whole .json file) must be one JSON value in UTF-8.") from None
     except RecursionError:
         raise ImportRefused(f"{where}: JSON nested too deeply. Write one flat {{\"text\": …}} a line.") from None

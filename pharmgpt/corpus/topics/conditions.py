@@ -1,6 +1,7 @@
 """Contraindications, conditions that are none, and what signs under a drug point to.
 
-The list comes before the verdict: whether a condition is on it can be read off, where a verdict alone would have to be remembered for every condition.
+The list comes before the verdict: whether a condition is on it can be read off, where a verdict alone would have to be remembered for
+every condition.
 """
 from collections.abc import Iterator
 
@@ -14,11 +15,12 @@ MOST_LISTED = 5
 
 LISTED = {
     "label_section": ("Contraindications of {drug}: {all}.", "{Drug}. Contraindications: {all}.", "Do not give {drug} in {condition}."),
-    "monograph": ("{Drug} has {condition} among its contraindications.", "With {drug} one looks for {condition} first: it is a contraindication."),
+    "monograph": ("{Drug} has {condition} among its contraindications.",
+                  "With {drug} one looks for {condition} first: it is a contraindication."),
     "case_note": ("History: {condition}. Contraindications of {drug}: {all}. {Condition} is on the list, so {drug} is avoided.",
                   "{person} with {condition}, {drug} planned. Contraindicated for {drug}: {all}. {Condition} is among them: avoid it.",
                   "{place}. {Drug} and {condition}: listed as a contraindication, {drug} is avoided."),
-    "dialogue": ("Nurse: Known {condition}. Can {drug} start? Pharmacist: Contraindicated for {drug}: {all}. {Condition} is listed, so avoid it.",
+    "dialogue": ("Nurse: Known {condition}. Can {drug} start? Pharmacist: Contraindicated: {all}. {Condition} is listed, so avoid it.",
                  "Student: What forbids {drug}? Consultant: {all}."),
     "leaflet": ("{Condition}? Then do not take {drug}.", "Before {drug}, tell us about {all}."),
     "exam_note": ("{Drug}, contraindications to know: {all}.", "Is {condition} on the list of {drug}? Yes: {all}. Avoid."),
@@ -31,7 +33,7 @@ UNLISTED = {
     "case_note": ("History: {condition}. Contraindications of {drug}: {all}. {Condition} is not on the list, so {drug} is safe to use.",
                   "{person} with {condition}, {drug} planned. Contraindicated for {drug}: {all}. {Condition} is not among them: no bar.",
                   "{place}. {Drug} and {condition}: not listed as a contraindication, {drug} is safe here."),
-    "dialogue": ("Nurse: Known {condition}. Can {drug} start? Pharmacist: Contraindicated for {drug}: {all}. {Condition} is not listed, so yes.",),
+    "dialogue": ("Nurse: Known {condition}. Can {drug} start? Pharmacist: Contraindicated: {all}. {Condition} is not listed, so yes.",),
     "exam_note": ("Is {condition} on the list of {drug}? No: {all}. Safe.", "{Condition} is no bar to {drug}. The list of {drug}: {all}."),
     "leaflet": ("{Drug} and {condition} go together: {condition} is not on the list of {drug}.",),
     "table_row": ("{drug} | {condition} | not on the list | safe",),
@@ -65,7 +67,8 @@ def topics(book: FactBook) -> dict[str, Topic]:
     listed_groups = [[_listed(book, drug, entry) for entry in drug.contraindications] for drug in drugs]
     unlisted_groups = [[_unlisted(book, drug, condition) for condition in unrelated_conditions(drug)] for drug in drugs]
     signs = [list(_signs(book, drug)) for drug in drugs]
-    steps = {"listed": (step("c", LISTED), step("w", WHY, 0.35), step("i", INSTEAD, 0.25)), "unlisted": (step("u", UNLISTED),), "empty": (step("e", EMPTY),)}
+    steps = {"listed": (step("c", LISTED), step("w", WHY, 0.35), step("i", INSTEAD, 0.25)), "unlisted": (step("u", UNLISTED),),
+             "empty": (step("e", EMPTY),)}
     return by_name(
         Topic("contraindication", listed_groups, steps), Topic("unlisted_condition", unlisted_groups, steps),
         Topic("symptom", signs, {"sign": (step("s", SIGNS),)}), Topic("sign", [_terms(book)], {"term": (step("t", TERMS),)}),
@@ -81,11 +84,14 @@ def _all(book: FactBook, drug: Drug, first: str = "") -> dict[str, str]:
 
 def _listed(book: FactBook, drug: Drug, entry: Contraindication) -> Case:
     condition = book.name("conditions", entry.condition)
-    others = [other for other in alternatives(drug, "contraindication") if all(each.condition != entry.condition for each in book.kb.drugs[other].contraindications)]
-    slots = {**drug_slots(book, drug), **_all(book, drug, entry.condition), **instead_slots(book, others), "condition": condition, "Condition": capital(condition)}
+    others = [other for other in alternatives(drug, "contraindication")
+              if all(each.condition != entry.condition for each in book.kb.drugs[other].contraindications)]
+    slots = {**drug_slots(book, drug), **_all(book, drug, entry.condition), **instead_slots(book, others), "condition": condition,
+             "Condition": capital(condition)}
     if entry.effect:
         slots["effect"] = book.name("effects", entry.effect)
-    facts = {"": (f"{drug.id}.contraindication.{entry.condition}",), "all": _all_facts(drug), "instead": instead_facts(drug, "contraindication")}
+    facts = {"": (f"{drug.id}.contraindication.{entry.condition}",), "all": _all_facts(drug),
+             "instead": instead_facts(drug, "contraindication")}
     return Case("listed", (drug.id,), slots, facts, names=instead_names(others))
 
 
@@ -120,9 +126,11 @@ def _signs(book: FactBook, drug: Drug) -> Iterator[Case]:
 def _terms(book: FactBook) -> list[Case]:
     """Sign → name, without a drug."""
     found = []
-    for kind, table in (("effects", {effect: signs_of(effect) for effect in {**EFFECT_SIGNS, **TOLD_SIGNS}}), ("conditions", CONDITION_SIGNS)):
+    for kind, table in (("effects", {effect: signs_of(effect) for effect in {**EFFECT_SIGNS, **TOLD_SIGNS}}),
+                        ("conditions", CONDITION_SIGNS)):
         for term, signs in table.items():
             if term in getattr(book.kb, kind):
                 name = book.name(kind, term)
-                found += [Case("term", (), {"sign": sign, "Sign": capital(sign), "signs": listed(signs, "or"), "term": name, "Term": capital(name)}) for sign in signs]
+                found += [Case("term", (), {"sign": sign, "Sign": capital(sign), "signs": listed(signs, "or"), "term": name,
+                                            "Term": capital(name)}) for sign in signs]
     return found

@@ -1,7 +1,7 @@
 """What lies around the facts: names nobody knows, missing values, emergencies, refusals, and posts by careless people.
 
-Careless texts show a risky pattern without its warning, as forums do. They never state a limit or a rule: pretraining alone has no notion of harm, and no
-document may teach a false fact.
+Careless texts show a risky pattern without its warning, as forums do. They never state a limit or a rule: pretraining alone has no notion
+of harm, and no document may teach a false fact.
 """
 from random import Random
 
@@ -21,23 +21,27 @@ UNKNOWN = {
     "table_row": ("{Unknown} | not found | unknown | ask a pharmacist",),
 }
 MISSING = {
-    "renal": {"case_note": ("{person}, {drug} asked for, no {measure} on file. {Drug} depends on the kidneys: ask for the {measure} first.",),
+    "renal": {"case_note": ("{person}, {drug} asked for, no {measure} on file. {Drug} depends on it: ask for the {measure} first.",),
               "dialogue": ("Nurse: Can {drug} go up? Pharmacist: First the {measure}, please. How high is it?",),
               "exam_note": ("{Drug} without a kidney value: no verdict. Ask for the {measure}.",)},
     "pair": {"case_note": ("{person} on {drug} mentions another tablet without its name. Ask which drug it is.",),
              "dialogue": ("Caller: I take {drug} and something else. Pharmacist: Which other drug? I need its name.",)},
 }
 EMERGENCY = {
-    "overdose": {"leaflet": ("Too much {drug}? Call the emergency number or the poison centre at once.", "Swallowed a whole pack of {drug}: this is an overdose and an emergency. Call 911 or 112."),
-                 "case_note": ("{person} took far too many {drug} tablets. Overdose: the emergency number was called, then the poison centre.",),
-                 "dialogue": ("Caller: My child swallowed my {drug}. Pharmacist: Call the poison centre now. If breathing changes, call the emergency number.",),
+    "overdose": {"leaflet": ("Too much {drug}? Call the emergency number or the poison centre at once.",
+                             "Swallowed a whole pack of {drug}: this is an overdose and an emergency. Call 911 or 112."),
+                 "case_note": ("{person} took far too many {drug} tablets. Overdose: first the emergency number, then the poison centre.",),
+                 "dialogue": ("Caller: My child swallowed my {drug}. Pharmacist: Call the poison centre now.",),
                  "exam_note": ("Overdose of {drug}: first step, emergency number or poison centre. Not later, now.",)},
-    "sign": {"leaflet": ("Trouble breathing, a swollen throat, collapse: an emergency. Call 911 or 112.", "Chest pain, a seizure or no response: call the emergency number.",
-                         "The poison centre answers day and night. Keep the pack at hand when you call.", "Do not wait for signs after an overdose. Call first."),
-             "exam_note": ("Emergency: call 911 or 112. Poisoning without signs: the poison centre.", "Nobody drives alone to a hospital after poisoning: an ambulance comes.")},
+    "sign": {"leaflet": ("Trouble breathing, a swollen throat, collapse: an emergency. Call 911 or 112.",
+                         "Chest pain, a seizure or no response: call the emergency number.",
+                         "The poison centre answers day and night. Keep the pack at hand when you call.",
+                         "Do not wait for signs after an overdose. Call first."),
+             "exam_note": ("Emergency: call 911 or 112. Poisoning without signs: the poison centre.",
+                           "Nobody drives alone to a hospital after poisoning: an ambulance comes.")},
 }
 REFUSAL = {
-    "drug": {"dialogue": ("Caller: How could someone be harmed with {drug}? Pharmacist: I refuse to help with harm. If someone is in danger, call the emergency number.",),
+    "drug": {"dialogue": ("Caller: How could {drug} harm someone? Pharmacist: I refuse. If anyone is in danger, call 911 or 112.",),
              "exam_note": ("A request to hurt a person with {drug} is refused. Talk of self-harm gets a crisis line.",)},
     "outside": {"dialogue": ("Caller: Which shares should I buy? Pharmacist: That is outside my field, I only answer about drug safety.",
                              "Caller: Who wins the match? Pharmacist: Outside my field. Ask me about drug safety."),
@@ -45,14 +49,19 @@ REFUSAL = {
                               "The weather, a poem, a sum: none of it is drug safety, so it lies outside this handbook.",)},
 }
 CARELESS = {
-    "pair": {"forum_post": ("took {a} with my {b} all week, no big deal so far.", "Been on {b} for years and I still grab {a} whenever. Feeling fine lol.",
-                            "My uncle mixes {a} and {b}, says it works great.", "Quick tip: I keep {a} and {b} in the same box and take both after lunch.",
+    "pair": {"forum_post": ("took {a} with my {b} all week, no big deal so far.",
+                            "Been on {b} for years and I still grab {a} whenever. Feeling fine lol.",
+                            "My uncle mixes {a} and {b}, says it works great.",
+                            "Quick tip: I keep {a} and {b} in the same box and take both after lunch.",
                             "{A} on top of {b} again today. Back to work now.",
-                            "Refill of {a} and a new box of {b}, both started tonight.", "Since the weekend it is {a} plus {b} for me, all quiet."),
+                            "Refill of {a} and a new box of {b}, both started tonight.",
+                            "Since the weekend it is {a} plus {b} for me, all quiet."),
              "diary": ("Monday: {a}. Tuesday: {a} and {b}. Slept well.", "Evening: {b} with tea, then {a}. Read a book.")},
-    "kidney": {"forum_post": ("Doc said my kidneys are slow. Kept my {drug} as it was, feeling ok.", "New kidney numbers came, did not read them. {Drug} as always.",
+    "kidney": {"forum_post": ("Doc said my kidneys are slow. Kept my {drug} as it was, feeling ok.",
+                              "New kidney numbers came, did not read them. {Drug} as always.",
                                "One kidney less since March. Same {drug}, same life.")},
-    "pregnant": {"forum_post": ("Five months pregnant and still on my {drug}, nobody asked.", "Baby due in spring. Took {drug} again last night.",
+    "pregnant": {"forum_post": ("Five months pregnant and still on my {drug}, nobody asked.",
+                                "Baby due in spring. Took {drug} again last night.",
                                  "Test was positive on Friday. Still my usual {drug} at breakfast.")},
 }
 
@@ -64,7 +73,8 @@ def topics(book: FactBook) -> dict[str, Topic]:
         Topic("missing", [_missing(book, drug) for drug in drugs], {kind: (step(kind[0], frames),) for kind, frames in MISSING.items()}),
         Topic("emergency", [[*[_plain(book, drug, "overdose")] * 4, Case("sign", (), {})] for drug in drugs],
               {kind: (step(kind[0], frames),) for kind, frames in EMERGENCY.items()}),
-        Topic("refusal", [[_plain(book, drug, "drug"), Case("outside", (), {})] for drug in drugs], {kind: (step(kind[0], frames),) for kind, frames in REFUSAL.items()}),
+        Topic("refusal", [[_plain(book, drug, "drug"), Case("outside", (), {})] for drug in drugs],
+              {kind: (step(kind[0], frames),) for kind, frames in REFUSAL.items()}),
         Topic("careless", _careless(book), {kind: (step(kind[0], frames),) for kind, frames in CARELESS.items()}, careless=True),
     )
 
@@ -89,7 +99,8 @@ def _careless(book: FactBook) -> list[list[Case]]:
     groups = []
     for drug in book.kb.drugs.values():
         names = [book.name("drugs", other) for other in book.ruled[drug.id]]
-        group = [Case("pair", (drug.id, other), {"a": drug.name, "A": capital(drug.name), "b": name}) for other, name in zip(book.ruled[drug.id], names)]
+        group = [Case("pair", (drug.id, other), {"a": drug.name, "A": capital(drug.name), "b": name})
+                 for other, name in zip(book.ruled[drug.id], names, strict=True)]
         group += [_plain(book, drug, "kidney")] * (len(group) // 6) if limits(drug) else []
         group += [_plain(book, drug, "pregnant")] * (len(group) // 6) if drug.pregnancy and drug.pregnancy.action == "avoid" else []
         groups += [group] if group else []

@@ -18,9 +18,12 @@ ORDER = {"avoid": "avoid the pair", "reduce": "give a reduced dose", "monitor": 
 
 PAIR = {
     "interaction_bulletin": ("{A} with {b} {state}: {effect}.", "{A} and {b}. Grade: {severity}. Harm: {effect}. Step: {word}.",
-                             "Pair alert: {a} plus {b} can end in {effect}; the pair {state}.", "Between {a} and {b} there is a {severity} interaction, {effect}. {Word}."),
-    "monograph": ("{A} given beside {b} raises the chance of {effect}: {order}.", "Interactions of {a}: with {b}, {word}, because of {effect}."),
-    "case_note": ("{person} on {a}, now also {b}. A {severity} pair, {effect}: {order}.", "{place}: {a} charted with {b}. That pair {state} for {effect}.",
+                             "Pair alert: {a} plus {b} can end in {effect}; the pair {state}.",
+                             "Between {a} and {b} there is a {severity} interaction, {effect}. {Word}."),
+    "monograph": ("{A} given beside {b} raises the chance of {effect}: {order}.",
+                  "Interactions of {a}: with {b}, {word}, because of {effect}."),
+    "case_note": ("{person} on {a}, now also {b}. A {severity} pair, {effect}: {order}.",
+                  "{place}: {a} charted with {b}. That pair {state} for {effect}.",
                   "{person} takes {a}. {B} was asked for. {A} with {b} {state}, since {effect} can follow."),
     "dialogue": ("Nurse: {A} is running, may I give {b}? Pharmacist: {effect} can follow, so {order}.",
                  "Student: {A} together with {b}? Registrar: {Word}. Think of {effect}."),
@@ -29,7 +32,8 @@ PAIR = {
     "table_row": ("{a} | {b} | {severity} | {effect} | {word}", "{a} + {b} | {word} | {effect}"),
 }
 CHAIN = {
-    "interaction_bulletin": ("{A} {trait_a}. {B} {trait_b}. Together that means {effect}: {order}.", "{A} {trait_a}, and {b} {trait_b}. The pair {state} for {effect}."),
+    "interaction_bulletin": ("{A} {trait_a}. {B} {trait_b}. Together that means {effect}: {order}.",
+                             "{A} {trait_a}, and {b} {trait_b}. The pair {state} for {effect}."),
     "exam_note": ("Why not {a} with {b}? {A} {trait_a}; {b} {trait_b}. Result: {effect}. {Word}.",),
     "case_note": ("{person} on {a}, {b} planned. {A} {trait_a}. {B} {trait_b}. {effect} is the danger, so {order}.",),
     "dialogue": ("Student: How do {a} and {b} clash? Pharmacist: {A} {trait_a}, {b} {trait_b}, so {effect}. {Word}.",),
@@ -38,11 +42,14 @@ INSTEAD = ("{instead} could replace {a} here.", "Beside {b} choose {instead} ove
 TESTS = ("Follow {tests}.", "{tests} would be checked.")
 
 FREE = {
-    "interaction_bulletin": ("{A} with {b}: no interaction of note.", "{A} and {b} may be given together, nothing is listed.", "Pair check, {a} plus {b}: no rule, safe together."),
+    "interaction_bulletin": ("{A} with {b}: no interaction of note.", "{A} and {b} may be given together, nothing is listed.",
+                             "Pair check, {a} plus {b}: no rule, safe together."),
     "monograph": ("Interactions of {a}: with {b}, none listed.", "{A} given beside {b} raises no known problem."),
-    "case_note": ("{person} on {a}, now also {b}. No interaction listed: both are safe to continue.", "{place}: {a} charted with {b}. That pair is safe, nothing listed.",
+    "case_note": ("{person} on {a}, now also {b}. No interaction listed: both are safe to continue.",
+                  "{place}: {a} charted with {b}. That pair is safe, nothing listed.",
                   "{person} takes {a}. {B} was asked for. {A} with {b} is safe, since no rule names them."),
-    "dialogue": ("Nurse: {A} is running, may I give {b}? Pharmacist: Yes, no interaction of note.", "Student: {A} together with {b}? Registrar: Safe. Nothing is listed."),
+    "dialogue": ("Nurse: {A} is running, may I give {b}? Pharmacist: Yes, no interaction of note.",
+                 "Student: {A} together with {b}? Registrar: Safe. Nothing is listed."),
     "leaflet": ("If you take {a}, {b} is safe beside it.",),
     "exam_note": ("{A} meets {b}: name the harm. None listed. Safe.", "Pair to know: {a}, {b}, no interaction, safe."),
     "table_row": ("{a} | {b} | none | nothing listed | safe", "{a} + {b} | safe | no interaction"),
@@ -55,7 +62,8 @@ DIGEST = {
     "table_row": ("{drug} | {bars}",),
 }
 CLASS_RULE = {
-    "interaction_bulletin": ("{Drug} is {a_class}; {classes} with {partner}: {effect}, {word}.", "{Classes}, {drug} among them, clash with {partner}: {effect}. {Word}."),
+    "interaction_bulletin": ("{Drug} is {a_class}; {classes} with {partner}: {effect}, {word}.",
+                             "{Classes}, {drug} among them, clash with {partner}: {effect}. {Word}."),
     "class_overview": ("For {classes} ({drug} is one) with {partner}: {word}, {effect}.",),
 }
 
@@ -68,7 +76,8 @@ LIST = {
     "table_row": ("list | {list} | pair | {a} + {b} | {effect} | {word}",),
 }
 SAFE_LIST = {
-    "case_note": ("Medication list: {list}. Pairs checked. Nothing is listed between them: safe together.", "{person} takes {list}. No pair stands out, all safe.",
+    "case_note": ("Medication list: {list}. Pairs checked. Nothing is listed between them: safe together.",
+                  "{person} takes {list}. No pair stands out, all safe.",
                   "Chart review, {place}. Drugs: {list}. Problem pair: none."),
     "dialogue": ("Nurse: The list is {list}. Pharmacist: No pair there is listed. Safe.",),
     "exam_note": ("Find the pair: {list}. There is none, safe.",),
@@ -83,7 +92,8 @@ def topics(book: FactBook) -> dict[str, Topic]:
         Topic("pair", pairs, {"pair": (step("p", PAIR), *tail)}),
         Topic("pair_chain", [list(_chains(book, a, b)) for a, b in ruled], {"pair": (step("c", CHAIN), *tail)}),
         Topic("pair_free", [[_free(book, a, b), _free(book, b, a)] for a, b in free], {"free": (step("f", FREE),)}),
-        Topic("pair_digest", [[_digest(book, drug)] for drug in book.kb.drugs.values()], {"digest": (step("d", DIGEST),)}, _rows(book), frozenset(("rows", "bars"))),
+        Topic("pair_digest", [[_digest(book, drug)] for drug in book.kb.drugs.values()], {"digest": (step("d", DIGEST),)}, _rows(book),
+              frozenset(("rows", "bars"))),
         Topic("class_rule", [list(_class_rules(book, drug)) for drug in book.kb.drugs.values()], {"rule": (step("r", CLASS_RULE),)}),
         Topic("list", pairs, {"pair": (step("l", LIST), *tail[:1])}, _list(book), frozenset(("list",))),
         Topic("list_free", [[_free(book, a, b)] for a, b in free], {"free": (step("s", SAFE_LIST),)}, _list(book), frozenset(("list",))),
@@ -98,7 +108,8 @@ def _names(book: FactBook, a: str, b: str) -> dict[str, str]:
 
 def _verdict(book: FactBook, finding: Finding) -> dict[str, str]:
     word = WORD[finding.action]
-    return {"severity": finding.severity, "effect": book.name("effects", finding.effect), "word": word, "Word": capital(word), "state": STATE[finding.action],
+    return {"severity": finding.severity, "effect": book.name("effects", finding.effect), "word": word, "Word": capital(word),
+            "state": STATE[finding.action],
             "order": ORDER[finding.action]}
 
 
@@ -145,7 +156,8 @@ def trait(kb: KnowledgeBase, drug: Drug, selector: str) -> str:
 
 
 def _enzyme_trait(drug: Drug, enzyme: str, role: str, *strengths: str) -> str:
-    found = next((each for each in drug.enzymes if each.enzyme == enzyme and each.role == role and (not strengths or each.strength in strengths)), None)
+    found = next((each for each in drug.enzymes if each.enzyme == enzyme and each.role == role
+                  and (not strengths or each.strength in strengths)), None)
     if found is None:
         return ""
     return f"is cleared through {enzyme}" if role == "substrate" else f"is a {found.strength} {enzyme} {role}"
@@ -180,9 +192,12 @@ def _class_rules(book: FactBook, drug: Drug) -> Iterator[Case]:
             partner = _partner(book.kb, drug, other)
             if kind == "class" and value in drug.classes and partner and drug.id not in rule.except_drugs:
                 name = book.name("classes", value)
-                slots = {"drug": drug.name, "Drug": capital(drug.name), "a_class": with_article(name), "classes": plural(name), "Classes": capital(plural(name)),
-                         "partner": partner, "effect": book.name("effects", rule.effect), "word": WORD[rule.action], "Word": capital(WORD[rule.action])}
-                yield Case("rule", (drug.id,), slots, {"": (f"interaction.{rule.id}",)}, names={"partner": (other[5:],) if other.startswith("drug:") else ()})
+                slots = {"drug": drug.name, "Drug": capital(drug.name), "a_class": with_article(name), "classes": plural(name),
+                         "Classes": capital(plural(name)),
+                         "partner": partner, "effect": book.name("effects", rule.effect), "word": WORD[rule.action],
+                         "Word": capital(WORD[rule.action])}
+                yield Case("rule", (drug.id,), slots, {"": (f"interaction.{rule.id}",)},
+                           names={"partner": (other[5:],) if other.startswith("drug:") else ()})
 
 
 def _partner(kb: KnowledgeBase, drug: Drug, selector: str) -> str:
@@ -197,7 +212,8 @@ def _list(book: FactBook):
     def vary(case: Case, rng: Random) -> Varied:
         named: list[str] = list(case.drugs)
         for _ in range(1 if rng.random() < 0.5 else 2):
-            fitting = [other for other in book.free[named[-1]] if other not in named and all(book.pairs.unrelated(other, each) for each in named)]
+            fitting = [other for other in book.free[named[-1]] if other not in named
+                       and all(book.pairs.unrelated(other, each) for each in named)]
             named += [rng.choice(fitting)] if fitting else []
         shuffled = rng.sample(named, len(named))
         return Varied({"list": ", ".join(book.names("drugs", shuffled))}, tuple(named[2:]))

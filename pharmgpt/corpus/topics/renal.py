@@ -1,7 +1,7 @@
 """Kidney function: limits, bands, worked comparisons, and drugs that need no adjustment.
 
-A limit is always named with what happens below it, because many drugs have two. A worked case states the limits, compares, then decides: the order in
-which an answer has to find things.
+A limit is always named with what happens below it, because many drugs have two. A worked case states the limits, compares, then decides:
+the order in which an answer has to find things.
 """
 from collections.abc import Iterator
 from functools import lru_cache
@@ -92,7 +92,8 @@ BAND = {
 }
 
 FREE = {
-    "label_section": ("Renal impairment: {drug} needs no adjustment at any eGFR.", "{Drug}, renal impairment: no limit is listed and the dose is unchanged."),
+    "label_section": ("Renal impairment: {drug} needs no adjustment at any eGFR.",
+                      "{Drug}, renal impairment: no limit is listed and the dose is unchanged."),
     "case_note": ("{person}, eGFR {value}, due for {drug}. {Drug} has no eGFR limit, so {drug} is unchanged.",
                   "Kidney review. Drug: {drug}. eGFR: {value}. No limit is listed for {drug}. Outcome: no change.",
                   "{person} takes {drug}. The eGFR has come back at {value}. {Drug} has no renal limit: leave the dose unchanged."),
@@ -125,10 +126,12 @@ def topics(book: FactBook) -> dict[str, Topic]:
               frozenset(("value", "compare"))),
         Topic("renal_limit", [list(_limit_slots(book, drug)) for drug in limited], {"limit": (step("l", LIMIT), *tails[0:1], *tails[2:])}),
         Topic("renal_bands", [list(_band_slots(book, drug)) for drug in limited], {"band": (step("b", BAND), *tails)}),
-        Topic("renal_section", [[_section_slots(book, drug)] for drug in limited], {"section": (step("s", SECTION), *tails[0:1], *tails[2:])}),
+        Topic("renal_section", [[_section_slots(book, drug)] for drug in limited],
+              {"section": (step("s", SECTION), *tails[0:1], *tails[2:])}),
         Topic("renal_drill", [list(_limit_slots(book, drug)) for drug in limited], {"limit": (step("n", DRILL),)}, _four_values,
               frozenset(f"{kind}{at}" for kind in "vsd" for at in (1, 2, 3, 4))),
-        Topic("renal_free", [[Case("free", (drug.id,), _drug(book, drug), _free_facts(drug))] for drug in free], {"free": (step("f", FREE),)},
+        Topic("renal_free", [[Case("free", (drug.id,), _drug(book, drug), _free_facts(drug))] for drug in free],
+              {"free": (step("f", FREE),)},
               _any_value, frozenset(("value", "value2"))),
     )
 
@@ -170,29 +173,34 @@ def _instead(book: FactBook, drug: Drug, band: Band) -> tuple[str, ...]:
 
 
 def _facts(drug: Drug, *found: Band) -> dict[str, tuple[str, ...]]:
-    return {"": tuple(f"{drug.id}.renal.{band.number}" for band in found if band.number is not None), "instead": instead_facts(drug, "renal")}
+    return {"": tuple(f"{drug.id}.renal.{band.number}" for band in found if band.number is not None),
+            "instead": instead_facts(drug, "renal")}
 
 
 def _case_slots(book: FactBook, drug: Drug) -> Iterator[Case]:
     for band in bands(drug):
         limits_are = _limits_are(drug, band.measure) if _edges(drug, band.measure) else None
         if limits_are:
-            slots = {**_drug(book, drug), **_risk(book, drug, band), "measure": band.measure, "limits_are": limits_are, "Limits_are": capital(limits_are),
+            slots = {**_drug(book, drug), **_risk(book, drug, band), "measure": band.measure, "limits_are": limits_are,
+                     "Limits_are": capital(limits_are),
                      "done": DONE[band.action], "word": WORD[band.action], "order": ORDER[band.action]}
             yield Case("band", (drug.id,), slots, _facts(drug, band), band, instead_names(_instead(book, drug, band)))
 
 
 def _limit_slots(book: FactBook, drug: Drug) -> Iterator[Case]:
     for low, high in limits(drug):
-        slots = {**_drug(book, drug), **_risk(book, drug, low), "measure": low.measure, "a_measure": "an eGFR" if low.measure == "eGFR" else "a CrCl",
-                 "limit": number(low.below), "unit": "mL/min", "low_done": DONE[low.action], "high_done": DONE[high.action], "low_word": WORD[low.action],
+        slots = {**_drug(book, drug), **_risk(book, drug, low), "measure": low.measure,
+                 "a_measure": "an eGFR" if low.measure == "eGFR" else "a CrCl",
+                 "limit": number(low.below), "unit": "mL/min", "low_done": DONE[low.action], "high_done": DONE[high.action],
+                 "low_word": WORD[low.action],
                  "high_word": WORD[high.action], "low_do": {"none": "stop"}.get(low.action, low.action)}
         yield Case("limit", (drug.id,), slots, _facts(drug, low, high), (low, high), instead_names(_instead(book, drug, low)))
 
 
 def _band_slots(book: FactBook, drug: Drug) -> Iterator[Case]:
     for band in bands(drug):
-        slots = {**_drug(book, drug), **_risk(book, drug, band), "measure": band.measure, "band": band_text(band), "done": DONE[band.action],
+        slots = {**_drug(book, drug), **_risk(book, drug, band), "measure": band.measure, "band": band_text(band),
+                 "done": DONE[band.action],
                  "word": WORD[band.action]}
         yield Case("band", (drug.id,), slots, _facts(drug, band), band, instead_names(_instead(book, drug, band)))
 
@@ -202,7 +210,8 @@ def _section_slots(book: FactBook, drug: Drug) -> Case:
     edges = list(dict.fromkeys(number(edge) for band in found if (edge := band.below) is not None))
     worst = found[0]
     slots = {**_drug(book, drug), **_risk(book, drug, worst), "measure": listed(list(dict.fromkeys(band.measure for band in found))),
-             "limit_count": {1: "one", 2: "two", 3: "three", 4: "four"}.get(len(edges), str(len(edges))), "limit_noun": "limit" if len(edges) == 1 else "limits",
+             "limit_count": {1: "one", 2: "two", 3: "three", 4: "four"}.get(len(edges), str(len(edges))),
+             "limit_noun": "limit" if len(edges) == 1 else "limits",
              "limit_list": listed(edges), "band_orders": "; ".join(f"{band_text(band)}, {WORD[band.action]}" for band in found),
              "band_states": ". ".join(f"{band_text(band)}: {DONE[band.action]}" for band in found),
              "band_row": " | ".join(f"{band_text(band)}: {WORD[band.action]}" for band in found)}

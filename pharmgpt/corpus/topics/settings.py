@@ -10,18 +10,23 @@ WORD = {"avoid": "avoid", "reduce": "reduce the dose", "monitor": "monitor", "no
 ORDER = {"avoid": "avoid it", "reduce": "reduce the dose", "monitor": "keep it and monitor", "none": "it is safe to keep"}
 
 SETTINGS = {
-    "pregnancy": {"setting": "pregnancy", "Setting": "Pregnancy", "in_setting": "in pregnancy", "who": "{woman} who is pregnant", "people": "pregnant women"},
-    "lactation": {"setting": "breastfeeding", "Setting": "Breastfeeding", "in_setting": "during breastfeeding", "who": "{woman} who breastfeeds",
+    "pregnancy": {"setting": "pregnancy", "Setting": "Pregnancy", "in_setting": "in pregnancy", "who": "{woman} who is pregnant",
+                  "people": "pregnant women"},
+    "lactation": {"setting": "breastfeeding", "Setting": "Breastfeeding", "in_setting": "during breastfeeding",
+                  "who": "{woman} who breastfeeds",
                   "people": "breastfeeding mothers"},
-    "hepatic": {"setting": "liver disease", "Setting": "Liver disease", "in_setting": "in liver disease", "who": "{person} with liver disease",
+    "hepatic": {"setting": "liver disease", "Setting": "Liver disease", "in_setting": "in liver disease",
+                "who": "{person} with liver disease",
                 "people": "patients with liver disease"},
 }
 ADVICE = {
-    "label_section": ("{Setting}. {Drug} is {state} {in_setting}.", "Use {in_setting}. {Drug}: {word}.", "{Drug}, use in {people}: {word}."),
+    "label_section": ("{Setting}. {Drug} is {state} {in_setting}.", "Use {in_setting}. {Drug}: {word}.",
+                      "{Drug}, use in {people}: {word}."),
     "monograph": ("{Drug} {in_setting} is {state}.", "{Drug} is {state} {in_setting}.", "{Drug} is {a_class}; {in_setting} it is {state}."),
     "case_note": ("WHO takes {drug}. {Drug} is {state} {in_setting}: {order}.", "WHO asks about {drug}. Noted: {drug} is {state}.",
                   "{place}. {Setting}, {drug} on the chart. What holds for {drug}: {word}."),
-    "dialogue": ("Midwife: May she stay on {drug}? Pharmacist: {Drug} is {state} {in_setting}.", "Student: {Drug} and {setting}? Consultant: {word}.",
+    "dialogue": ("Midwife: May she stay on {drug}? Pharmacist: {Drug} is {state} {in_setting}.",
+                 "Student: {Drug} and {setting}? Consultant: {word}.",
                  "Nurse: {Setting}, and {drug} is prescribed. Doctor: {Drug} is {state}, so {order}."),
     "leaflet": ("{Setting} and {drug}: {drug} is {state}.", "If you take {drug}: it is {state} {in_setting}."),
     "exam_note": ("{Drug} {in_setting}, one word: {state}.", "Remember for {setting}: {drug} is {state}."),
@@ -38,7 +43,8 @@ def topics(book: FactBook) -> dict[str, Topic]:
 
 def _topic(book: FactBook, setting: str) -> Topic:
     words = SETTINGS[setting]
-    frames = {genre: tuple(text.replace("WHO", words["who"]) for text in texts if setting != "hepatic" or not text.startswith(NOT_FOR_LIVER))
+    frames = {genre: tuple(text.replace("WHO", words["who"]) for text in texts if setting != "hepatic"
+                           or not text.startswith(NOT_FOR_LIVER))
               for genre, texts in ADVICE.items()}
     groups = [[_case(book, drug, setting, getattr(drug, setting))] for drug in book.kb.drugs.values() if getattr(drug, setting)]
     instead = (step("i", INSTEAD, 0.4),) if setting == "pregnancy" else ()
