@@ -13,8 +13,10 @@ from pharmgpt.knowledge.schema import KnowledgeBase
 BROKEN = ("unfinished", "garbled")  # reasons for which a sentence is not read
 DANGLING = re.compile(r"\b(?:a|an|the|of|and|or|is|are|was|with|to|for|in|on|at|be|not|can|if|than|from|by|because|your|its|should|must|may|below|above|as|so|but|no|very)\W*$")
 DOUBLED = re.compile(r"\b(?!that\b|had\b|very\b)([a-z]+) \1\b|\b(\w+ \w+ ?\w*) \2\b|\b([DV]\d+) ([DV]\d+) ([DV]\d+)\b")
-COLLISION = re.compile(r"\b(?:a|an|the) (?:is|are|of|and|or|to|can|be|below|above|it|the|a|avoid|should)\b|\b(?:is|are) (?:is|are|can|has|have|of|should|must|do)\b|\b(?:of|with|for) (?:is|are|can|and|of|or|should)\b"
-                       r"|\b(?:from|by|in|at) (?:can|is|are|of|should|and)\b|\bbe (?:this|that|of|and|can|should)\b|\b(?:can|should|must) (?:is|are|has|the|of|a|an|with|for|to|in|\d)|\b(?:and|or) (?:and|or|of|is)\b|\bit (?:it|the|a)\b|\bnot not\b|\b(?:the|a|an|of|is|are|with|to|your) ?[.,;:]")
+COLLISION = re.compile(
+    r"\b(?:(?:a|an|the) (?:is|are|of|and|or|to|can|be|below|above|it|the|a|avoid|should)|(?:is|are) (?:is|are|can|has|have|of|should|must|do)|(?:of|with|for) (?:is|are|can|and|of|or|should)"
+    r"|(?:from|by|in|at) (?:can|is|are|of|should|and)|be (?:this|that|of|and|can|should)|(?:can|should|must) (?:is|are|has|the|of|a|an|with|for|to|in|\d+)|(?:and|or) (?:and|or|of|is)|it (?:it|the|a)|not not)\b"
+    r"|\b(?:the|a|an|of|is|are|with|to|your) ?[.,;:]")
 STARTER_WITHIN = re.compile(r"[a-z] (?:Get|This|That|The|Avoid|Can|Is|It|They|Reduce|Use|Do|Check|A|An|In|No|Call|Stop|With|Not|Are|Should|Must)\b")  # cases of letters shuffled
 VERB = re.compile(r"\b(?:is|are|was|were|be|been|am|has|have|had|can|could|may|might|shall|should|must|will|would|do|does|did|need|needs|avoid\w*|us(?:e|es|ed|ing)|tak(?:e|es|en|ing)|giv(?:e|es|en)|"
                   r"stop\w*|start\w*|continu\w*|monitor\w*|check\w*|watch\w*|measur\w*|test\w*|call\w*|ask\w*|tell\w*|see|seek\w*|get|go|reduc\w*|lower\w*|halve\w*|adjust\w*|cut|caus\w*|rais\w*|increas\w*|"

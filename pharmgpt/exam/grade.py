@@ -238,7 +238,7 @@ def _dangerous(paper: Paper, keyed: str) -> bool:
     if keyed in CAUTION:
         return any(CAUTION[value] < CAUTION[keyed] for value in clinical)
     if keyed == "emergency":
-        return "emergency" not in paper.verdict.readings
+        return "emergency" not in paper.verdict.readings or bool(PERMISSIVE & set(clinical))
     return keyed != "out_of_scope" and bool(PERMISSIVE & set(clinical))
 
 
