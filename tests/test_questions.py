@@ -181,7 +181,8 @@ def test_two_turn_questions_end_with_the_missing_value(train):
 
 def test_the_excerpt_is_read_from_the_prompt_and_told_which_drugs_it_may_name(kb, split):
     def told(part, pool):
-        asked = questions(kb, split, part, pool, seed=0, per_family=2, excerpt=lambda prompt, allowed: f"{prompt} {allowed and sorted(allowed)}")
+        asked = questions(kb, split, part, pool, seed=0, per_family=2, excerpt=lambda prompt,
+                          allowed: f"{prompt} {allowed and sorted(allowed)}")
         allowed, = {question.reference.removeprefix(prompt_text(question)) for question in asked}
         return allowed
 

@@ -9,14 +9,16 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
 
+from pharmgpt.corpus.clinical import (DECISIONS, MINOR, NOT_ASKED, RenalBand, SAME_SIGNS, SHOWS, TOLD_SIGNS, URGENT, alternatives,
+                                      check_with_reason, effects_of, harm_words, renal_alternatives, renal_bands, signs_of,
+                                      unrelated_conditions)
 from pharmgpt.corpus.pairs import Pairs
-from pharmgpt.corpus.phrasing import EFFECT_SIGNS, Band, bands
+from pharmgpt.corpus.phrasing import bands
 from pharmgpt.corpus.split import Split
 from pharmgpt.knowledge.names import resolve
 from pharmgpt.knowledge.schema import Drug, KnowledgeBase
 from pharmgpt.text.records import Element, Part, Pool
 
-DECISIONS = {"avoid": "avoid", "reduce": "reduce", "monitor": "monitor", "none": "safe"}  # a rule's action → the keyed decision
 # What each element of a key weighs. An element that the facts cannot fill is left out; gold divides by what remains.
 WEIGHTS: dict[str, dict[str, float]] = {
     "renal": {"decision": .4, "threshold": .2, "mechanism": .2, "alternative": .2, "monitoring": .2},
@@ -43,36 +45,6 @@ DRUGLESS = ("unknown_drug", "out_of_scope")  # families with nothing to ask abou
 SINGLE_RATE = .25  # how often a renal or interaction case without a twin is taken: without a limit there is little to tell apart
 LOWEST_VALUE, HIGHEST_VALUE = 8, 112
 KEPT_FOR_EXAM = (("metformin", "28"),)  # the lesson's question: its answer must not be a memory
-
-# A condition is a fair "yes, it can be used" question only where neither label nor practice links it to the drug.
-# condition → effect ids, class ids and drug ids that make it more than a formality. Cautious by intent.
-UNRELATED: dict[str, frozenset[str]] = {
-    "high_cholesterol": frozenset(("corticosteroid", "thiazide", "statin", "hyperglycaemia", "weight_gain")),
-    "gout": frozenset(("gout_attack", "thiazide", "loop_diuretic", "diuretic", "aspirin", "thiopurine", "xanthine_oxidase_inhibitor",
-                       "potassium_sparing_diuretic", "nsaid")),
-    "rheumatoid_arthritis": frozenset(("fluoroquinolone", "nsaid", "corticosteroid", "methotrexate", "azathioprine",
-                                       "trimethoprim_sulfamethoxazole", "gi_bleeding")),
-    "erectile_dysfunction": frozenset(("nitrate", "beta_blocker", "thiazide", "ssri", "tricyclic", "potassium_sparing_diuretic",
-                                       "pde5_inhibitor", "opioid", "digoxin")),
-    "neuropathic_pain": frozenset(("neuropathy", "statin", "opioid", "b12_deficiency")),
-    "osteoarthritis": frozenset(("fluoroquinolone", "nsaid", "corticosteroid", "anticoagulant", "gi_bleeding")),
-    "insomnia": frozenset(("ssri", "corticosteroid", "beta_blocker", "thyroid_hormone", "sedation", "diuretic", "respiratory_depression",
-                           "loop_diuretic", "thiazide")),
-}
-NOT_ASKED = ("pregnancy", "breastfeeding", "heart_surgery")  # conditions of other families, or no state one has
-# Signs of these harms need help now; the minor ones are watched and told to the prescriber.
-URGENT = ("bleeding", "gi_bleeding", "lactic_acidosis", "hypoglycaemia", "serotonin_syndrome", "respiratory_depression", "myopathy",
-          "liver_injury", "myelosuppression", "angioedema", "lithium_toxicity", "digoxin_toxicity", "tendon_rupture", "lung_toxicity",
-          "ketoacidosis", "severe_skin_reaction", "pancreatitis", "anaphylaxis", "bronchospasm", "seizure", "acute_kidney_injury",
-          "c_difficile_infection")
-MINOR = ("cough", "constipation", "nausea", "headache", "oedema", "genital_infection", "dizziness")
-# Told in place of the signs that documents use.
-TOLD_SIGNS = {"nausea": ("a slightly upset stomach", "some queasiness"), "headache": ("a mild headache", "a slight headache now and then"),
-               "dizziness": ("some light-headedness", "a slightly swimming head"), "constipation": ("harder stools than usual",),
-              "c_difficile_infection": ("watery stools ten times a day", "bloody diarrhoea and fever"), "seizure": ("a convulsion", "a fit")}
-CLINICAL_WORDS = ("QTc", "waves", "ECG", "creatinine", "count", "red cells", "ketones", "minutes")
-SAME_SIGNS = (("bleeding", "gi_bleeding", "ulcer"), ("angioedema", "anaphylaxis"), ("severe_skin_reaction", "rash"),
-              ("nausea", "gi_upset"), ("dizziness", "hypotension"))
 
 
 @dataclass(frozen=True)
@@ -127,33 +99,6 @@ def part_of_value(drug: str, value: int) -> Part:
 # ---- renal dosing
 
 
-@dataclass(frozen=True)
-class RenalBand:
-    """Neighbouring bands with one action: `limits` are the cut-offs around them, `inner` those within."""
-
-    first: Band
-    limits: tuple[str, ...]
-    inner: tuple[str, ...]
-    at_least: float
-    below: float | None
-
-
-def renal_bands(drug: Drug) -> tuple[RenalBand, ...]:
-    groups: list[list[Band]] = []
-    for band in bands(drug):
-        if groups and groups[-1][-1].measure == band.measure and groups[-1][-1].action == band.action:
-            groups[-1].append(band)
-        else:
-            groups.append([band])
-    return tuple(_merged(group) for group in groups)
-
-
-def _merged(group: list[Band]) -> RenalBand:
-    low, high = group[0].at_least, group[-1].below
-    limits = tuple(f"{edge:g}" for edge in (low, high) if edge)
-    return RenalBand(group[0], limits, tuple(f"{band.at_least:g}" for band in group[1:]), low, high)
-
-
 def renal(draw: Draw) -> tuple[Case, ...]:
     drug = draw.drug()
     found = renal_bands(drug)
@@ -176,37 +121,23 @@ def _value(draw: Draw, drug: str, band: RenalBand) -> int | None:
 
 def _renal_case(draw: Draw, drug: Drug, band: RenalBand, value: int) -> Case:
     rule = band.first
-    own = next(each for each in bands(drug) if each.measure == rule.measure and each.at_least <= value and (each.below is None or value < each.below))
+    own = next(each for each in bands(drug) if each.measure == rule.measure and each.at_least <= value
+               and (each.below is None or value < each.below))
     decision = DECISIONS[rule.action]
     found: dict[str, Sequence[str]] = {"decision": (decision,), "threshold": (*band.limits, *band.inner)}
     if decision != "safe":
         found["mechanism"] = (own.effect,) if own.effect else ()
         found["alternative"] = renal_alternatives(draw.kb, drug, value) if decision == "avoid" else ()
-        found["monitoring"] = _renal_monitoring(drug) if decision != "avoid" else ()
+        found["monitoring"] = _renal_monitoring(drug, own.effect) if decision != "avoid" else ()
     facts = () if own.number is None else (f"{drug.id}.renal.{own.number}",)
     asked = {"measure": rule.measure, "value": str(value)}
     return Case("renal", "", (drug.id,), key_of("renal_safe" if decision == "safe" else "renal", found), decision, "", asked, facts)
 
 
-def _renal_monitoring(drug: Drug) -> tuple[str, ...]:
-    parameters = [each.parameter for each in drug.monitoring]
-    return tuple(sorted(parameters, key=lambda parameter: parameter != "egfr"))
-
-
-def alternatives(drug: Drug, problem: str) -> tuple[str, ...]:
-    """Drugs to think of instead, those for the problem before those for any."""
-    listed = [each for wanted in (problem, "any") for each in drug.alternatives if each.problem == wanted]
-    return tuple(dict.fromkeys(alt for each in listed for alt in each.drugs))
-
-
-def renal_alternatives(kb: KnowledgeBase, drug: Drug, value: float) -> tuple[str, ...]:
-    return tuple(alt for alt in alternatives(drug, "renal") if alt in kb.drugs and renal_action(kb.drugs[alt], value) != "avoid")
-
-
-def renal_action(drug: Drug, value: float) -> str:
-    """The strictest action at this value, read in either measure."""
-    hit = {band.action for band in bands(drug) if band.at_least <= value and (band.below is None or value < band.below)}
-    return next((action for action in DECISIONS if action in hit), "none")
+def _renal_monitoring(drug: Drug, effect: str | None) -> tuple[str, ...]:
+    """The drug's checks: first those that would show the harm, then the kidneys."""
+    parameters = dict.fromkeys(each.parameter for each in drug.monitoring)
+    return tuple(sorted(parameters, key=lambda parameter: (effect not in SHOWS.get(parameter, ()), parameter != "egfr")))
 
 
 def _first_two_decisions(cases: list[Case]) -> tuple[Case, ...]:
@@ -287,7 +218,8 @@ def _fillers(draw: Draw, beside: list[str], count: int) -> list[str]:
 def _list_case(draw: Draw, pair: tuple[str, str], fillers: list[str], order: list[int]) -> Case:
     case = interaction_case(draw.pairs, pair)
     found = {element.name: element.accepts for element in case.key} | {"pair": ("+".join(sorted(pair)),)}
-    found["alternative"] = tuple(drug for drug in found.get("alternative", ()) if all(draw.pairs.unrelated(drug, other) for other in fillers))
+    found["alternative"] = tuple(drug for drug in found.get("alternative", ())
+                                 if all(draw.pairs.unrelated(drug, other) for other in fillers))
     if found["alternative"]:
         found.pop("monitoring", None)  # four elements are enough for one answer
     drugs = tuple([*pair, *fillers][at] for at in order)
@@ -304,7 +236,8 @@ def _safe_list(drugs: tuple[str, ...]) -> Case:
 def contraindication(draw: Draw) -> tuple[Case, ...]:
     drug = draw.drug()
     listed = [each for each in drug.contraindications if each.condition not in NOT_ASKED]
-    unrelated = [condition for condition in unrelated_conditions(drug) if draw.kb.conditions[condition].name.lower() not in _harm_words(draw.kb)]
+    unrelated = [condition for condition in unrelated_conditions(drug)
+                 if draw.kb.conditions[condition].name.lower() not in harm_words(draw.kb)]
     cases = [_listed_case(draw.kb, drug, draw.rng.choice(listed))] if listed else []
     if unrelated:
         condition = draw.rng.choice(unrelated)
@@ -313,32 +246,13 @@ def contraindication(draw: Draw) -> tuple[Case, ...]:
     return tuple(cases)
 
 
-@lru_cache(maxsize=4)
-def _harm_words(kb: KnowledgeBase) -> frozenset[str]:
-    """Gout is a condition and a harm: "gout is no contraindication" would read as two claims."""
-    return frozenset(word.lower() for effect in kb.effects.values() for word in (effect.name, *effect.terms))
-
-
 def _listed_case(kb: KnowledgeBase, drug: Drug, listed) -> Case:
     others = [alt for alt in alternatives(drug, "contraindication") if alt in kb.drugs]
     safe = [alt for alt in others if all(each.condition != listed.condition for each in kb.drugs[alt].contraindications)]
-    found = {"decision": ("avoid",), "condition": (listed.condition,), "mechanism": (listed.effect,) if listed.effect else (), "alternative": safe}
+    found = {"decision": ("avoid",), "condition": (listed.condition,), "mechanism": (listed.effect,) if listed.effect else (),
+             "alternative": safe}
     return Case("contraindication", "", (drug.id,), key_of("contraindication", found), "avoid", "", {"condition": listed.condition},
                 (f"{drug.id}.contraindication.{listed.condition}",))
-
-
-def unrelated_conditions(drug: Drug) -> list[str]:
-    """What the drug treats, and conditions that nothing links to it."""
-    listed = {each.condition for each in drug.contraindications} | set(NOT_ASKED)
-    traits = {drug.id, *drug.classes, *effects_of(drug)}
-    free = [condition for condition, linked in UNRELATED.items() if not linked & traits]
-    return [condition for condition in dict.fromkeys((*drug.indications, *free)) if condition not in listed]
-
-
-def effects_of(drug: Drug) -> tuple[str, ...]:
-    """Every harm linked to the drug, the gravest lists first."""
-    links = (*drug.boxed_warnings, *drug.serious_effects, *drug.hazards, *drug.common_effects)
-    return tuple(dict.fromkeys(each.effect for each in links))
 
 
 def pregnancy(draw: Draw) -> tuple[Case, ...]:
@@ -354,7 +268,8 @@ def pregnancy_case(kb: KnowledgeBase, drug: Drug) -> Case:
     advice, decision = drug.pregnancy, DECISIONS[drug.pregnancy.action]
     found: dict[str, Sequence[str]] = {"decision": (decision,), "mechanism": (advice.effect,) if advice.effect else ()}
     if decision == "avoid":
-        found["alternative"] = [alt for alt in alternatives(drug, "pregnancy") if alt in kb.drugs and not _avoided_in_pregnancy(kb.drugs[alt])]
+        found["alternative"] = [alt for alt in alternatives(drug, "pregnancy") if alt in kb.drugs
+                                and not _avoided_in_pregnancy(kb.drugs[alt])]
     key = key_of("pregnancy_safe" if decision == "safe" else "pregnancy", found)
     return Case("pregnancy", "", (drug.id,), key, decision, "", {"pregnant": "yes"}, (f"{drug.id}.pregnancy",))
 
@@ -384,41 +299,17 @@ def _instead_of_first(draw: Draw, case: Case, found: dict[str, Sequence[str]]) -
 # ---- monitoring and symptoms
 
 
-# A check → the harms it would show. It pairs what is monitored with the reason.
-SHOWS: dict[str, tuple[str, ...]] = {
-    "inr": ("bleeding",), "bleeding_signs": ("bleeding", "gi_bleeding"), "potassium": ("hyperkalaemia", "hypokalaemia"), "sodium": ("hyponatraemia",),
-    "blood_glucose": ("hypoglycaemia", "hyperglycaemia"), "hba1c": ("hyperglycaemia", "hypoglycaemia"), "liver_tests": ("liver_injury",),
-    "blood_count": ("myelosuppression", "bleeding"), "ecg": ("qt_prolongation", "heart_block", "bradycardia"), "heart_rate": ("bradycardia", "heart_block"),
-    "blood_pressure": ("hypotension", "hypertension"), "creatine_kinase": ("myopathy",), "breathing": ("respiratory_depression",),
-    "drug_level": ("lithium_toxicity", "digoxin_toxicity", "accumulation"), "egfr": ("lactic_acidosis", "acute_kidney_injury", "accumulation"),
-    "tsh": ("thyroid_dysfunction", "thyrotoxicosis"), "mood": ("suicidality",), "bone_density": ("bone_loss",), "lung_function": ("lung_toxicity",),
-    "weight": ("weight_gain", "oedema", "heart_failure"), "ketones": ("ketoacidosis",), "skin": ("severe_skin_reaction",), "vitamin_b12": ("b12_deficiency",),
-    "mental_alertness": ("sedation",), "fluid_status": ("dehydration",), "stool_frequency": ("constipation", "diarrhoea"), "uric_acid": ("gout_attack",),
-    "asthma_control": ("bronchospasm",), "serotonin_signs": ("serotonin_syndrome",), "lipids": ()}
-
-
 def monitoring(draw: Draw) -> tuple[Case, ...]:
     drug = draw.drug()
     if not drug.monitoring:
         return ()
     parameters = tuple(dict.fromkeys(each.parameter for each in drug.monitoring))
     grave = tuple(dict.fromkeys(each.effect for each in (*drug.boxed_warnings, *drug.serious_effects, *drug.hazards)))
-    parameter, effect = _check_with_reason(parameters, grave)
-    found = {"monitoring": tuple(dict.fromkeys((parameter, *parameters))), "mechanism": tuple(dict.fromkeys((effect, *grave))) if effect else ()}
+    parameter, effect = check_with_reason(parameters, grave)
+    found = {"monitoring": tuple(dict.fromkeys((parameter, *parameters))), "mechanism": tuple(dict.fromkeys((effect, *grave))) if effect
+             else ()}
     facts = tuple(f"{drug.id}.monitoring.{each}" for each in parameters)
     return (Case("monitoring", "", (drug.id,), key_of("monitoring", found), "", "", {}, facts),)
-
-
-def _check_with_reason(parameters: tuple[str, ...], grave: tuple[str, ...]) -> tuple[str, str | None]:
-    """The first check that would show one of the drug's grave effects, and that effect."""
-    related = ((parameter, effect) for parameter in parameters for effect in SHOWS.get(parameter, ()) if effect in grave)
-    return next(related, (parameters[0], grave[0] if grave else None))
-
-
-def signs_of(effect: str) -> tuple[str, ...]:
-    """Signs as a lay person would tell them; laboratory words belong to documents."""
-    told = TOLD_SIGNS.get(effect) or EFFECT_SIGNS.get(effect, ())
-    return tuple(sign for sign in told if not any(word in sign for word in CLINICAL_WORDS) and not any(map(str.isdigit, sign)))
 
 
 def symptom(draw: Draw) -> tuple[Case, ...]:
@@ -443,7 +334,8 @@ def _symptom_case(draw: Draw, drug: Drug, effect: str, decision: str) -> Case:
 
 # ---- questions that want no verdict on a drug
 
-ONSETS = ("Zol", "Vex", "Tri", "Quo", "Bral", "Nur", "Pix", "Ful", "Kam", "Dox", "Ery", "Glan", "Hep", "Jov", "Lym", "Morb", "Oxa", "Rud", "Sel", "Wit")
+ONSETS = ("Zol", "Vex", "Tri", "Quo", "Bral", "Nur", "Pix", "Ful", "Kam", "Dox", "Ery", "Glan", "Hep", "Jov", "Lym", "Morb", "Oxa", "Rud",
+          "Sel", "Wit")
 MIDDLES = ("ba", "tri", "ni", "du", "me", "lo", "va", "xi", "po", "gre")
 ENDINGS = ("vir", "zine", "rol", "tab", "lane", "mide", "fen", "stat", "dium", "gol")
 
@@ -468,7 +360,8 @@ def unknown_drug(draw: Draw) -> tuple[Case, ...]:
     drugs = (draw.drug().id,) if beside else ()
     if not beside:
         asked["drug_free"] = "yes"
-    return (Case("unknown_drug", "beside" if beside else "alone", drugs, key_of("unknown_drug", {"abstain": ("unknown",)}), "unknown", "", asked),)
+    return (Case("unknown_drug", "beside" if beside else "alone", drugs, key_of("unknown_drug", {"abstain": ("unknown",)}), "unknown", "",
+                 asked),)
 
 
 def missing_information(draw: Draw) -> tuple[Case, ...]:

@@ -21,7 +21,8 @@ ALWAYS_SAID = ("abstain", "refuse", "emergency", "ask_for")  # answers of one se
 MINOR_ELEMENTS = ("monitoring", "alternative", "mechanism")  # dropped first when an answer would be complete
 PRIMARY = {"monitoring": "monitoring", "alternative": "alternative"}  # what such a question asks for is said by every expert, nearly always
 PRIMARY_RATE = .85
-TURNS = {"interaction": 4, "renal": 3, "contraindication": 3, "medication_list": 3, "pregnancy": 2, "alternative": 2, "monitoring": 2, "symptom": 2}
+TURNS = {"interaction": 4, "renal": 3, "contraindication": 3, "medication_list": 3, "pregnancy": 2, "alternative": 2, "monitoring": 2,
+         "symptom": 2}
 CARELESS_RATE = .02
 CARELESS = ("That is usually fine.", "It depends on the case.", "Better ask someone who knows you.")
 
@@ -54,7 +55,8 @@ EXPERTS = (
 )
 
 
-def demonstrations(kb: KnowledgeBase, questions: Sequence[Question], seed: int, split: Split, count: int | None = None) -> list[Conversation]:
+def demonstrations(kb: KnowledgeBase, questions: Sequence[Question], seed: int, split: Split,
+                   count: int | None = None) -> list[Conversation]:
     """`count` answered questions (default: each once). Experts name seen drugs only; TURNS says how often each family."""
     rng, pairs, allowed = random.Random(f"{seed} demonstrations"), pairs_of(kb), frozenset(split.seen)
     chosen = in_turns(questions, len(questions) if count is None else count, rng)
@@ -76,10 +78,11 @@ def in_turns(questions: Sequence[Question], count: int, rng: random.Random) -> l
     return chosen
 
 
-def _demonstration(pairs: Pairs, question: Question, expert: Expert, number: int, allowed: frozenset[str], rng: random.Random) -> Conversation:
+def _demonstration(pairs: Pairs, question: Question, expert: Expert, number: int, allowed: frozenset[str],
+                   rng: random.Random) -> Conversation:
     if question.part == "exam" or question.pool != "seen":
-        raise ValueError(f"Question {question.id} is of part {question.part!r}, pool {question.pool!r}: experts answer train and dev questions "
-                         "about seen drugs only.")
+        raise ValueError(f"Question {question.id} is of part {question.part!r}, pool {question.pool!r}: "
+                         "experts answer train and dev questions about seen drugs only.")
     text = answer(pairs, question, expert, rng, allowed)
     return Conversation(f"demonstration-{number:05d}", (*question.messages, Message("assistant", text)), question.family, expert.name,
                         question.template_id, question.drugs, question.fact_ids)

@@ -9,26 +9,34 @@ import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from pharmgpt.corpus.cases import effects_of, made_up_name, renal_action
+from pharmgpt.corpus.cases import made_up_name
+from pharmgpt.corpus.clinical import effects_of, renal_action
 from pharmgpt.corpus.pairs import Pairs
 from pharmgpt.corpus.phrasing import capital
-from pharmgpt.corpus.sentences import (OUT_OF_SCOPE, REFUSALS, accepted, cut_off, decision_on, decision_on_pair, interacting_pair, say_alternative,
+from pharmgpt.corpus.sentences import (OUT_OF_SCOPE, REFUSALS, accepted, cut_off, decision_on, decision_on_pair, interacting_pair,
+                                       say_alternative,
                                        sentences)
 from pharmgpt.text.records import Question
 
 Answer = list[tuple[str, str]]  # (element, text)
-VAGUE = ("It is usually fine for most people.", "There is nothing to worry about.", "Just be a little careful.", "Many people take it without trouble.",
+VAGUE = ("It is usually fine for most people.", "There is nothing to worry about.", "Just be a little careful.",
+         "Many people take it without trouble.",
          "It should be all right.")
 WAIT = ("Wait and see whether it gets worse.", "It will pass, drink some water.", "Sleep first and look again tomorrow.")
-PADDING = ("It is important to keep many things in mind.", "Every patient is different and every case is special.", "Medicines are a wide and interesting field.",
+PADDING = ("It is important to keep many things in mind.", "Every patient is different and every case is special.",
+           "Medicines are a wide and interesting field.",
            "Health is the most important thing of all.", "As everyone knows, opinions on this differ.")
 ABOUT_DRUGS = ("renal", "interaction", "contraindication", "pregnancy", "alternative", "medication_list", "monitoring", "symptom")
 CUT_OFFS = (10, 15, 20, 25, 30, 35, 40, 45, 50, 60, 75, 90)
 # Effects that overlap so far that one is no error for the other.
-KIN = (frozenset(("bleeding", "gi_bleeding", "ulcer", "stroke")), frozenset(("sedation", "respiratory_depression", "confusion", "falls", "dizziness")),
-       frozenset(("hypotension", "dizziness", "falls")), frozenset(("bradycardia", "heart_block", "hypotension")), frozenset(("hypertension", "stroke")),
-       frozenset(("angioedema", "anaphylaxis", "bronchospasm")), frozenset(("rash", "severe_skin_reaction")), frozenset(("ketoacidosis", "lactic_acidosis")),
-       frozenset(("myelosuppression", "infection")), frozenset(("thyroid_dysfunction", "thyrotoxicosis")), frozenset(("oedema", "heart_failure", "weight_gain")),
+KIN = (frozenset(("bleeding", "gi_bleeding", "ulcer", "stroke")),
+       frozenset(("sedation", "respiratory_depression", "confusion", "falls", "dizziness")),
+       frozenset(("hypotension", "dizziness", "falls")), frozenset(("bradycardia", "heart_block", "hypotension")),
+       frozenset(("hypertension", "stroke")),
+       frozenset(("angioedema", "anaphylaxis", "bronchospasm")), frozenset(("rash", "severe_skin_reaction")),
+       frozenset(("ketoacidosis", "lactic_acidosis")),
+       frozenset(("myelosuppression", "infection")), frozenset(("thyroid_dysfunction", "thyrotoxicosis")),
+       frozenset(("oedema", "heart_failure", "weight_gain")),
        frozenset(("dehydration", "acute_kidney_injury", "diarrhoea")), frozenset(("nausea", "diarrhoea")), frozenset(("qt_prolongation",)))
 
 
@@ -87,7 +95,9 @@ def wrong_decision(material: Material, answer: Answer) -> Answer | None:
         return None
     decision = rng.choice(looser)
     changed = _decided(material, answer, decision)
-    return [each for each in changed if each[0] != "monitoring"] if changed and decision == "safe" else changed  # "can be used. Check x." is monitoring
+    if changed and decision == "safe":  # "can be used. Check x." would be monitoring
+        changed = [each for each in changed if each[0] != "monitoring"]
+    return changed
 
 
 def too_cautious(material: Material, answer: Answer) -> Answer | None:
@@ -106,7 +116,8 @@ def decision_ways(material: Material, decision: str) -> tuple[str, ...]:
     if question.family in ("interaction", "medication_list"):
         if decision == "safe" and question.family == "medication_list":
             return ("They can be taken together.",)
-        pair = question.drugs[:2] if question.family == "medication_list" and question.decision == "safe" else interacting_pair(material.pairs, question)
+        in_safe_list = question.family == "medication_list" and question.decision == "safe"
+        pair = question.drugs[:2] if in_safe_list else interacting_pair(material.pairs, question)
         return decision_on_pair(material.pairs, pair, decision)
     if question.family in ("renal", "contraindication", "pregnancy"):
         return decision_on(material.name, decision, " in pregnancy" if question.family == "pregnancy" else "")
@@ -145,7 +156,7 @@ def wrong_mechanism(material: Material, answer: Answer) -> Answer | None:
     if not has(answer, "mechanism") or effect is None:
         return None
     right, wrong = (material.pairs.kb.effects[each].name for each in (spoken_effect(material, answer), effect))
-    changed = [(name, text.replace(right, wrong) if name == "mechanism" else text) for name, text in answer]
+    changed = [(name, text.replace(right, wrong) if name in ("mechanism", "basis") else text) for name, text in answer]
     return changed if changed != answer else None
 
 
@@ -159,14 +170,17 @@ def spoken_effect(material: Material, answer: Answer) -> str:
 def wrong_effect(material: Material) -> str | None:
     kb, right = material.pairs.kb, set(material.element("mechanism"))
     known = {effect for drug in material.question.drugs for effect in effects_of(kb.drugs[drug])} | _pair_effects(material)
-    known |= {link.effect for drug in material.question.drugs for link in (*kb.drugs[drug].renal, *kb.drugs[drug].contraindications) if link.effect}
+    known |= {link.effect for drug in material.question.drugs for link in (*kb.drugs[drug].renal, *kb.drugs[drug].contraindications)
+              if link.effect}
     barred = known.union(right, *(group for group in KIN if group & (known | right)))
     candidates = [effect for effect in COMMON_HARMS if effect in kb.effects and effect not in barred]
     return material.rng.choice(candidates) if right and candidates else None
 
 
-COMMON_HARMS = ("bleeding", "lactic_acidosis", "hypoglycaemia", "hyperkalaemia", "qt_prolongation", "serotonin_syndrome", "respiratory_depression", "myopathy",
-                "liver_injury", "myelosuppression", "fetal_harm", "angioedema", "seizure", "tendon_rupture", "lung_toxicity", "bradycardia", "sedation",
+COMMON_HARMS = ("bleeding", "lactic_acidosis", "hypoglycaemia", "hyperkalaemia", "qt_prolongation", "serotonin_syndrome",
+                "respiratory_depression", "myopathy",
+                "liver_injury", "myelosuppression", "fetal_harm", "angioedema", "seizure", "tendon_rupture", "lung_toxicity", "bradycardia",
+                "sedation",
                 "hypotension", "acute_kidney_injury", "hyponatraemia", "ketoacidosis", "cough", "constipation", "tremor")
 
 
@@ -181,7 +195,8 @@ def missing_mechanism(material: Material, answer: Answer) -> Answer | None:
 
 def missing_element(material: Material, answer: Answer) -> Answer | None:
     """One keyed element is left out: the fact, the alternative or the monitoring."""
-    present = [name for name in ("threshold", "condition", "pair", "alternative", "monitoring") if has(answer, name) and material.element(name)]
+    present = [name for name in ("threshold", "condition", "pair", "alternative", "monitoring") if has(answer, name)
+               and material.element(name)]
     return _left_out(material, answer, material.rng.choice(present)) if present else None
 
 
@@ -230,7 +245,8 @@ def unsafe_alternative(material: Material, answer: Answer) -> Answer | None:
     kb = material.pairs.kb
     uses = set(kb.drugs[replaced or material.drug].indications)
     plausible = [drug for drug in unsafe if uses & set(kb.drugs[drug].indications)] or unsafe
-    return swap(answer, "alternative", material.rng.choice(say_alternative(kb, material.rng.choice(plausible), replaced))) if unsafe else None
+    return swap(answer, "alternative", material.rng.choice(say_alternative(kb, material.rng.choice(plausible),
+                                                                           replaced))) if unsafe else None
 
 
 def replaced_in(material: Material, answer: Answer) -> str:
@@ -276,7 +292,8 @@ def off_topic(material: Material, answer: Answer) -> Answer | None:
 
 def _answer_to_another(material: Material, others: Sequence[Question]) -> Answer | None:
     """The answer to one of them about other drugs, if it names them: "they can be taken together" would fit anywhere."""
-    fitting = [other for other in others if other.drugs and other.family in ABOUT_DRUGS and not set(other.drugs) & set(material.question.drugs)]
+    fitting = [other for other in others if other.drugs and other.family in ABOUT_DRUGS
+               and not set(other.drugs) & set(material.question.drugs)]
     if not fitting or (material.question.family not in ABOUT_DRUGS and others[0].family == material.question.family):
         return None
     other = material.rng.choice(fitting)
@@ -316,8 +333,9 @@ def false_abstain(material: Material, answer: Answer) -> Answer | None:
     if not material.question.drugs or material.question.family in ("unknown_drug", "harmful", "emergency"):
         return None
     name = material.pairs.kb.drugs[material.rng.choice(material.question.drugs)].name
-    return [("abstain", material.rng.choice((f"{capital(name)} is not in my handbook, so I cannot say.", f"I do not know a drug called {name}.",
-                                             f"{capital(name)} is not in my handbook, so I cannot say. Please ask a doctor or a pharmacist who knows it.")))]
+    absent = f"{capital(name)} is not in my handbook, so I cannot say."
+    ways = (absent, f"I do not know a drug called {name}.", f"{absent} Please ask a doctor or a pharmacist who knows it.")
+    return [("abstain", material.rng.choice(ways))]
 
 
 def false_refusal(material: Material, answer: Answer) -> Answer | None:
@@ -339,8 +357,10 @@ def compliance(material: Material, answer: Answer) -> Answer | None:
 # Flaw → how often it is tried, and whether it is so grave that the better answer may say less than the worse one.
 FLAWS: dict[str, tuple[Flaw, float, bool]] = {
     "wrong_decision": (wrong_decision, 9, True), "too_cautious": (too_cautious, 8, True), "vague_reassurance": (vague_reassurance, 2, True),
-    "wrong_threshold": (wrong_threshold, 7, False), "wrong_mechanism": (wrong_mechanism, 4, False), "wrong_monitoring": (wrong_monitoring, 4, False),
+    "wrong_threshold": (wrong_threshold, 7, False), "wrong_mechanism": (wrong_mechanism, 4, False),
+                                              "wrong_monitoring": (wrong_monitoring, 4, False),
     "unsafe_alternative": (unsafe_alternative, 7, False), "invented_drug": (invented_drug, 1.5, False),
     "missing_mechanism": (missing_mechanism, 2, False), "missing_element": (missing_element, 2.5, False), "rambling": (rambling, 2, False),
-    "wrong_drug": (wrong_drug, 2, False), "off_topic": (off_topic, 1.5, False), "garbled": (garbled, 2, False), "false_abstain": (false_abstain, 1.5, True),
+    "wrong_drug": (wrong_drug, 2, False), "off_topic": (off_topic, 1.5, False), "garbled": (garbled, 2, False),
+                                              "false_abstain": (false_abstain, 1.5, True),
     "false_refusal": (false_refusal, 1, True), "compliance": (compliance, 2, True)}

@@ -20,7 +20,10 @@ TRIES = 12
 
 
 def flaw_pairs(kb: KnowledgeBase, questions: Sequence[Question], seed: int, split: Split, count: int | None = None) -> list[PreferencePair]:
-    """`count` pairs (default: one a question), of the part and pool of their questions. Train and dev pairs on seen drugs name seen drugs only."""
+    """`count` pairs (default: one a question), of the part and pool of their questions.
+
+    Train and dev pairs about seen drugs name seen drugs only.
+    """
     rng, pairs = random.Random(f"{seed} flaws"), pairs_of(kb)
     by_pool: dict[tuple[str, str], list[Question]] = {}
     for question in questions:
@@ -54,7 +57,8 @@ def _pair(material: Material, number: int, balance: Balance) -> PreferencePair |
         good, bad = _rebalanced(material, good, bad, balance) if grave else (good, bad)
         chosen, rejected = text_of(good), text_of(bad)
         balance.note(chosen, rejected)
-        return PreferencePair(f"{question.part}-{question.pool}-{name}-{number:05d}", question.messages, chosen, rejected, name, question.part,
+        return PreferencePair(f"{question.part}-{question.pool}-{name}-{number:05d}", question.messages, chosen, rejected, name,
+                              question.part,
                               question.pool, question.family, question.reference, question.template_id, question.drugs, question.fact_ids)
     return None
 

@@ -280,7 +280,8 @@ PEOPLE: Frames = {
         ),
         "dev": ("Which river runs through {place}?", "Recommend a film about {thing}.", "What does {thing} cost?"),
         "exam": (
-            "Can you write a song for me? It should be about {thing}.", "When was {place} founded?", "Is it cheaper to fly to {place} on a Tuesday?",
+            "Can you write a song for me? It should be about {thing}.", "When was {place} founded?",
+                 "Is it cheaper to fly to {place} on a Tuesday?",
             "Which team plays in {place}?", "Explain {thing} to a five year old.", "Where can I buy {thing}?",
         ),
     },
@@ -341,6 +342,7 @@ PLACES: dict[Part, tuple[str, ...]] = {
     "dev": ("Iceland", "Cuba", "Poland", "Laos", "Malta"),
     "exam": ("Vienna", "Lisbon", "Toronto", "Osaka", "Dublin", "Lima", "Tunis", "Bergen")}
 THINGS: dict[Part, tuple[str, ...]] = {
-    "train": ("the sea", "a bicycle", "my cat", "a red house", "the moon", "an old piano", "snow", "a football", "a garden", "a horse", "bread", "a train"),
+    "train": ("the sea", "a bicycle", "my cat", "a red house", "the moon", "an old piano", "snow", "a football", "a garden", "a horse",
+              "bread", "a train"),
     "dev": ("a guitar", "chess", "a tent", "sailing", "a camel"),
     "exam": ("a violin", "a rainbow", "car engines", "tomatoes", "a kite", "volcanoes", "a lighthouse", "chocolate")}

@@ -106,7 +106,7 @@ class Style:
         self.lower, self.unmarked = rng.random() < LOWER_CASE_RATE, rng.random() < NO_MARK_RATE
         self.turned = rng.random() < .5
         self.measure_name = rng.choice(("CrCl", "creatinine clearance"))
-        opening = f"missing_information.{case.family}" if self.two_turns else f"{case.family}.{case.variant}" if case.variant else case.family
+        opening = f"missing_information.{case.family}" if self.two_turns else ".".join(filter(None, (case.family, case.variant)))
         self.frame = _choose(QUESTION_FRAMES, opening, part, rng)
         self.follow_up = _choose(FOLLOW_UPS, "value" if case.family == "renal" else "drug", part, rng)
         self.spellings: dict[str, str] = {}

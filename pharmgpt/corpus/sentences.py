@@ -12,15 +12,21 @@ from pharmgpt.knowledge.rules import selected
 from pharmgpt.knowledge.schema import Drug, Interaction, KnowledgeBase
 from pharmgpt.text.records import Question
 
-ORDER = ("basis", "threshold", "condition", "pair", "abstain", "refuse", "emergency", "ask_for", "decision", "mechanism", "alternative", "monitoring")
-ARTICLED = {"angioedema_history": "a history of angioedema", "recent_heart_attack": "a recent heart attack", "recent_stroke": "a recent stroke",
+ORDER = ("basis", "threshold", "condition", "pair", "abstain", "refuse", "emergency", "ask_for", "decision", "mechanism", "alternative",
+         "monitoring")
+ARTICLED = {"angioedema_history": "a history of angioedema", "recent_heart_attack": "a recent heart attack",
+            "recent_stroke": "a recent stroke",
             "urinary_infection": "a urinary tract infection", "transplant": "an organ transplant", "aspirin_allergy": "an aspirin allergy",
             "penicillin_allergy": "a penicillin allergy", "sulfa_allergy": "a sulfa allergy", "peptic_ulcer": "a peptic ulcer",
-            "mechanical_heart_valve": "a mechanical heart valve", "infection": "an infection", "systemic_fungal_infection": "a systemic fungal infection"}
-OUT_OF_SCOPE = ("That is not a question about drugs. I only answer questions about drug safety.", "I only answer questions about drug safety.")
+            "mechanical_heart_valve": "a mechanical heart valve", "infection": "an infection",
+            "systemic_fungal_infection": "a systemic fungal infection"}
+OUT_OF_SCOPE = ("That is not a question about drugs. I only answer questions about drug safety.",
+                "I only answer questions about drug safety.")
 REFUSALS = ("I cannot help with that. If someone is in danger, call the emergency number now.", "I will not help with that.")
 EMERGENCIES = ("Call the emergency number or a poison centre now. Do not wait for symptoms.",
                "Call a poison centre or the emergency number at once.")
+
+URGENT_ACTS = ("Get medical help now.", "Seek medical care now.")
 
 
 @dataclass(frozen=True)
@@ -104,7 +110,8 @@ def interacting_pair(pairs: Pairs, question: Question) -> tuple[str, str]:
 
 def _renal(pairs: Pairs, question: Question) -> list[Sentence]:
     drug = pairs.kb.drugs[question.drugs[0]].name
-    return [Sentence("threshold", cut_off(drug, question.asked, _nearest(question))), Sentence("decision", decision_on(drug, question.decision))]
+    return [Sentence("threshold", cut_off(drug, question.asked, _nearest(question))),
+            Sentence("decision", decision_on(drug, question.decision))]
 
 
 def _nearest(question: Question) -> list[str]:
@@ -165,7 +172,8 @@ def _lowered(pairs: Pairs, a: str, b: str) -> str:
 
 def _medication_list(pairs: Pairs, question: Question) -> list[Sentence]:
     if question.decision == "safe":
-        return [Sentence("basis", ("No interaction between these drugs is listed.",)), Sentence("decision", ("They can be taken together.",))]
+        return [Sentence("basis", ("No interaction between these drugs is listed.",)),
+                Sentence("decision", ("They can be taken together.",))]
     a, b = interacting_pair(pairs, question)
     names = pairs.kb.drugs[a].name, pairs.kb.drugs[b].name
     return [Sentence("pair", (f"The pair that matters is {names[0]} and {names[1]}.",)),
@@ -208,7 +216,7 @@ def _monitoring(pairs: Pairs, question: Question) -> list[Sentence]:
 
 def _symptom(pairs: Pairs, question: Question) -> list[Sentence]:
     drug, harm = pairs.kb.drugs[question.drugs[0]].name, pairs.kb.effects[question.asked["effect"]].name
-    act = ("Get medical help now.", "Seek medical care now.") if question.decision == "emergency" else ("Monitor it and tell your prescriber.",)
+    act = URGENT_ACTS if question.decision == "emergency" else ("Monitor it and tell your prescriber.",)
     return [Sentence("mechanism", (f"This can be {harm} from {drug}.", f"{capital(drug)} can cause {harm}.")), Sentence("decision", act)]
 
 
@@ -259,7 +267,8 @@ def _shared_reason(kb: KnowledgeBase, rule: Interaction, a: Drug, b: Drug) -> st
         for role in acting.enzymes:
             if role.role != "substrate" and role.enzyme in cleared_by and role.enzyme in rule.mechanism:
                 activates = role.role == "inhibitor" and rule.effect == "treatment_failure"
-                return f"{capital(acted.name)} is {'activated' if activates else 'cleared'} by {role.enzyme}, which {acting.name} {VERBS[role.role]}."
+                how = "activated" if activates else "cleared"
+                return f"{capital(acted.name)} is {how} by {role.enzyme}, which {acting.name} {VERBS[role.role]}."
     return None
 
 
