@@ -13,8 +13,6 @@ DECISIONS = {"avoid": "avoid", "reduce": "reduce", "monitor": "monitor", "none":
 # condition → effect ids, class ids and drug ids that make it more than a formality. Cautious by intent.
 UNRELATED: dict[str, frozenset[str]] = {
     "high_cholesterol": frozenset(("corticosteroid", "thiazide", "statin", "hyperglycaemia", "weight_gain")),
-    "gout": frozenset(("gout_attack", "thiazide", "loop_diuretic", "diuretic", "aspirin", "thiopurine", "xanthine_oxidase_inhibitor",
-                       "potassium_sparing_diuretic", "nsaid")),
     "rheumatoid_arthritis": frozenset(("fluoroquinolone", "nsaid", "corticosteroid", "methotrexate", "azathioprine",
                                        "trimethoprim_sulfamethoxazole", "gi_bleeding")),
     "erectile_dysfunction": frozenset(("nitrate", "beta_blocker", "thiazide", "ssri", "tricyclic", "potassium_sparing_diuretic",

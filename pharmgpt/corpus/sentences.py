@@ -12,8 +12,6 @@ from pharmgpt.knowledge.rules import selected
 from pharmgpt.knowledge.schema import Drug, Interaction, KnowledgeBase
 from pharmgpt.text.records import Question
 
-ORDER = ("basis", "threshold", "condition", "pair", "abstain", "refuse", "emergency", "ask_for", "decision", "mechanism", "alternative",
-         "monitoring")
 ARTICLED = {"angioedema_history": "a history of angioedema", "recent_heart_attack": "a recent heart attack",
             "recent_stroke": "a recent stroke",
             "urinary_infection": "a urinary tract infection", "transplant": "an organ transplant", "aspirin_allergy": "an aspirin allergy",
@@ -25,7 +23,6 @@ OUT_OF_SCOPE = ("That is not a question about drugs. I only answer questions abo
 REFUSALS = ("I cannot help with that. If someone is in danger, call the emergency number now.", "I will not help with that.")
 EMERGENCIES = ("Call the emergency number or a poison centre now. Do not wait for symptoms.",
                "Call a poison centre or the emergency number at once.")
-
 URGENT_ACTS = ("Get medical help now.", "Seek medical care now.")
 
 
