@@ -60,8 +60,8 @@ class StepConfig(BaseModel):
     epochs: PositiveInt = 2
     rows: PositiveInt = 8
     row_tokens: PositiveInt = 128
-    policy_lr: PositiveFloat = 1e-4
-    critic_lr: PositiveFloat = 3e-4
+    policy_lr: PositiveFloat = 2e-4
+    critic_lr: PositiveFloat = 1e-3
     clip: PositiveFloat = 0.2
     value_clip: PositiveFloat = 0.5
     clip_norm: PositiveFloat = 1.0
@@ -79,7 +79,7 @@ class PPOConfig(BaseModel):
     max_new_tokens: PositiveInt = 72
     temperature: PositiveFloat = 1.0
     missing_end_penalty: NonNegativeFloat = 2.0  # score units, for an answer that ran out of room
-    critic_from: Literal["policy", "reward"] = "policy"
+    critic_from: Literal["policy", "reward"] = "reward"
     critic_warmup: NonNegativeInt = 4  # iterations in which only the critic learns
     dev_every: PositiveInt = 10
     checkpoint_every: PositiveInt = 10
