@@ -185,11 +185,12 @@ def _did_you_mean(kb, entry) -> str:
 
 def _notes(kb, entries, terms, age: float | None) -> Iterator[str]:
     """What a reader must know before trusting the table."""
-    from pharmgpt.knowledge.medication_list import is_other_drug
+    from pharmgpt.knowledge.names import fold
+    from pharmgpt.knowledge.other_drugs import OTHER_DRUGS
 
     for entry in entries:
         if entry.drug_id is None:
-            known = "a drug that this base does not cover" if is_other_drug(entry.text) else "not recognised"
+            known = "a drug that this base does not cover" if fold(entry.text) in OTHER_DRUGS else "not recognised"
             yield f"NOT SCREENED: {entry.text!r} is {known}{_did_you_mean(kb, entry)}"
     for name, id, near in terms:
         if id is None:

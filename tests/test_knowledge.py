@@ -7,7 +7,7 @@ import pytest
 from pydantic import ValidationError
 
 from pharmgpt.knowledge.load import PACKAGED, KnowledgeError, load
-from pharmgpt.knowledge.medication_list import find_term, read_list, recognise
+from pharmgpt.knowledge.medication_list import find_term, read_list
 from pharmgpt.knowledge.names import distance, find_drugs, resolve
 from pharmgpt.knowledge.schema import RenalRule, Term
 
@@ -146,7 +146,7 @@ def test_a_word_inside_a_word_is_no_drug():
                          ["clonazepam", "ampicillin", "prednisolone", "escitalopram", "esomeprazole", "dapagliflozin", "saxagliptin",
                                   "fosinopril", "Oxazepam", "fluvastatin", "nortriptyline", "bisoprolol", "enalapril", "minocycline"])
 def test_another_drug_is_never_taken_for_a_misspelling(name):
-    assert recognise(KB, name).drug_id is None
+    assert resolve(KB, name).drug_id is None
     assert read_list(KB, f"{name} 5 mg daily")[0].drug_id is None
 
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Literal
 
+from pharmgpt.knowledge.other_drugs import OTHER_DRUGS
 from pharmgpt.knowledge.schema import Drug, KnowledgeBase
 
 How = Literal["name", "brand", "spelling", "close"]
@@ -107,8 +108,8 @@ def _pattern(kb: KnowledgeBase) -> re.Pattern[str]:
 
 @lru_cache(maxsize=65536)
 def _near(kb: KnowledgeBase, folded: str) -> tuple[str, ...]:
-    """The drugs with a name within the allowed distance; only the nearest ones."""
-    limit = allowed_distance(folded)
+    """The drugs with a name within the allowed distance; only the nearest ones. Another real drug's name is near nothing."""
+    limit = 0 if folded in OTHER_DRUGS else allowed_distance(folded)
     if not limit:
         return ()
     best: dict[str, int] = {}

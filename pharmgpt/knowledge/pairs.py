@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
-from pharmgpt.knowledge.medication_list import recognise
+from pharmgpt.knowledge.names import resolve
 from pharmgpt.knowledge.rules import interactions
 from pharmgpt.knowledge.schema import KnowledgeBase
 
@@ -38,7 +38,7 @@ class Verdict:
 
 def judge(kb: KnowledgeBase, name_a: str, name_b: str) -> Verdict:
     """The worst rule about two names."""
-    a, b = recognise(kb, name_a).drug_id, recognise(kb, name_b).drug_id
+    a, b = resolve(kb, name_a).drug_id, resolve(kb, name_b).drug_id
     if a is None or b is None:
         return Verdict(a is not None, b is not None, "unknown")
     found = interactions(kb, a, b)
@@ -47,7 +47,7 @@ def judge(kb: KnowledgeBase, name_a: str, name_b: str) -> Verdict:
 
 def judge_file(kb: KnowledgeBase, source: Path, out: Path) -> dict[str, int]:
     """Write `out` with the columns of `source` and ADDED; how many rows had each severity. Nothing is written if `source` is faulty."""
-    resolved, judged = cache(lambda name: recognise(kb, name).drug_id), cache(lambda a, b: judge(kb, a, b))
+    resolved, judged = cache(lambda name: resolve(kb, name).drug_id), cache(lambda a, b: judge(kb, a, b))
     columns, rows = _read(source)
     counts: dict[str, int] = {}
     kept = [column for column in columns if column not in ADDED]

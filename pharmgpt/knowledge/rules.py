@@ -63,9 +63,9 @@ def selected(kb: KnowledgeBase, selector: str) -> frozenset[str]:
     if kind == "hazard":
         return frozenset(drug.id for drug in kb.drugs.values() if any(each.effect == rest for each in drug.hazards))
     if kind == "cyp":
-        enzyme, role, *strength = rest.split(":")
+        wanted = rest.split(":")  # enzyme, role, and perhaps strength
         return frozenset(drug.id for drug in kb.drugs.values() for each in drug.enzymes
-                         if (each.enzyme, each.role) == (enzyme, role) and (not strength or each.strength == strength[0]))
+                         if len(wanted) > 1 and [each.enzyme, each.role, each.strength][:len(wanted)] == wanted)
     return frozenset()
 
 

@@ -25,7 +25,7 @@ class Log(Protocol):
 class MetricLog:
     """Appends records to metrics.jsonl, and shows them."""
 
-    def __init__(self, path: Path, stage: str, steps: int, console: Console):
+    def __init__(self, path: Path, stage: str, steps: int | None, console: Console):
         self.path, self.stage, self.steps, self.console = path, stage, steps, console
         self.last_line = 0.0
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -43,7 +43,8 @@ class MetricLog:
             self.bar.update(self.task, completed=step, detail=detail or self.bar.tasks[0].fields["detail"])
         elif time.monotonic() - self.last_line > 10 and detail:
             self.last_line = time.monotonic()
-            self.console.print(f"{self.stage} {step}/{self.steps}  {detail}", highlight=False)
+            of = f"/{self.steps}" if self.steps else ""
+            self.console.print(f"{self.stage} {step}{of}  {detail}", highlight=False)
 
     def truncate(self, after_step: int) -> None:
         if not self.path.is_file():

@@ -51,15 +51,23 @@ def presets() -> list[str]:
 def read_recipe(name_or_path: str, sections: Mapping[str, type[BaseModel]], overrides: Iterable[str] = (), seed: int | None = None) -> Recipe:
     """Read a preset or a TOML file, apply `key=value` overrides, validate. Raises RecipeError."""
     path = _find(name_or_path)
-    try:
-        raw = tomllib.loads(path.read_text(encoding="utf-8"))
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise RecipeError(f"{path}: not valid TOML: {error}. Fix that line.") from None
+    raw = read_toml(path)
     for override in overrides:
         _apply(raw, override, sections)
     if seed is not None:
         raw["seed"] = seed
     return _validate(raw, path, sections)
+
+
+def read_toml(path: Path) -> dict:
+    return read_toml_text(path.read_text(encoding="utf-8"), str(path))
+
+
+def read_toml_text(text: str, name: str = "recipe") -> dict:
+    try:
+        return tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise RecipeError(f"{name}: not valid TOML: {error}. Fix that line.") from None
 
 
 def differing_keys(old: Mapping, new: Mapping, prefix: str = "") -> list[str]:
@@ -129,7 +137,7 @@ def _nearest(word: str, known: Iterable[str]) -> str:
 
 def _toml_value(value: object) -> str:
     if isinstance(value, Mapping):
-        return "{" + ", ".join(f"{key} = {_toml_value(inner)}" for key, inner in value.items()) + "}"
+        return "{" + ", ".join(f"{key} = {_toml_value(inner)}" for key, inner in value.items() if inner is not None) + "}"
     if isinstance(value, list):
         return "[" + ", ".join(_toml_value(inner) for inner in value) + "]"
     return json.dumps(value, ensure_ascii=False)

@@ -1,0 +1,158 @@
+"""The `pharmgpt` command: wiring only. What a command needs is imported when it runs, so that `--help` answers at once."""
+import json
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from pharmgpt.kb_cli import app as kb_app
+
+app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, rich_markup_mode="rich",
+                  help="Train a drug-safety language model from scratch, examine what each stage taught it, and ask it. Not medical advice.")
+app.add_typer(kb_app, name="kb")
+
+RUNS = Path("runs")
+RunOption = Annotated[Path | None, typer.Option("--run", help="A run directory; default: the newest finished one under runs/.")]
+StageOption = Annotated[str, typer.Option("--stage", help="pretrain (or base), sft, ppo, or all.")]
+DONE, FAILED, WRONG_USE, INTERRUPTED = 0, 1, 2, 130
+
+
+@app.command()
+def run(
+    recipe: Annotated[str, typer.Argument(help="A preset (tiny, classroom, laptop, gpu) or the path of a TOML recipe.")] = "classroom",
+    out: Annotated[Path | None, typer.Option(help="Run directory; default runs/<recipe>-s<seed>.")] = None,
+    set_: Annotated[list[str] | None, typer.Option("--set", help="Change one recipe key: section.key=value.")] = None,
+    until: Annotated[str | None, typer.Option(help="Stop after this stage.")] = None,
+    seed: Annotated[int | None, typer.Option(help="Overrides the recipe's seed.")] = None,
+    redo: Annotated[bool, typer.Option("--redo", help="Move stages of another recipe aside and make them again.")] = False,
+) -> None:
+    """Walk the whole line; skip what is finished, resume what is not."""
+    from rich.console import Console
+
+    from pharmgpt import pipeline
+
+    console = Console()
+    chosen = pipeline.read_recipe(recipe, set_ or (), seed)
+    directory = pipeline.run(chosen, out or RUNS / f"{chosen.name}-s{chosen.seed}", console, until=until, redo=redo)
+    if until is None:
+        report(directory)
+
+
+@app.command()
+def ask(
+    question: Annotated[str, typer.Argument(help='For example "Can I use metformin if my eGFR is 28?"')] = "",
+    run_dir: RunOption = None,
+    stage: StageOption = "ppo",
+    file: Annotated[Path | None, typer.Option(help='Questions as JSONL: {"id", "prompt"} a line.')] = None,
+    out: Annotated[Path | None, typer.Option(help="Where --file writes its answers, one line a question and stage.")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON object a line.")] = False,
+) -> None:
+    """One answer, or one from every stage, with its reward and its claims checked."""
+    from pharmgpt import pipeline
+    from pharmgpt.serve.session import stage_names
+    from pharmgpt.text.records import Prompt, read_jsonl
+
+    stages = stage_names(stage)
+    if (file is None) == (question == ""):
+        raise UsageError('give one question, or --file questions.jsonl: pharmgpt ask "Can I use metformin if my eGFR is 28?"')
+    prompts = [Prompt("", question)] if file is None else list(read_jsonl(file, Prompt))
+    session = pipeline.open_session(run_dir)
+    answers = (session.ask(prompt.prompt, name, prompt.id) for prompt in prompts for name in stages)
+    if out or as_json:
+        _write_lines((answer.as_json() for answer in answers), out)
+        return
+    from rich.console import Console
+
+    from pharmgpt.serve.terminal import NOT_ADVICE, show_answer
+
+    console = Console()
+    for answer in answers:
+        show_answer(answer, console)
+        console.print()
+    console.print(f"[dim]{NOT_ADVICE}[/]")
+
+
+@app.command()
+def chat(run_dir: RunOption = None, stage: StageOption = "ppo") -> None:
+    """Talk with the model; answers stream, and their claims are checked."""
+    from rich.console import Console
+
+    from pharmgpt import pipeline
+    from pharmgpt.serve.session import stage_names
+    from pharmgpt.serve.terminal import chat as talk
+
+    talk(pipeline.open_session(run_dir), stage_names(stage)[0], Console())
+
+
+@app.command()
+def exam(run_dir: RunOption = None, as_json: Annotated[bool, typer.Option("--json", help="results.json as it stands.")] = False) -> None:
+    """Sit the exam for every finished stage of a run, and print its table."""
+    from rich.console import Console
+
+    from pharmgpt import pipeline
+
+    results = pipeline.examine(run_dir)
+    if as_json:
+        print(json.dumps(results))
+        return
+    pipeline.print_table(results, Console())
+
+
+@app.command("report")
+def report_command(run_dir: RunOption = None) -> None:
+    """Write report.html again from what the run left."""
+    from pharmgpt import pipeline
+
+    report(pipeline.find_run(run_dir))
+
+
+@app.command()
+def reward(
+    file: Annotated[Path, typer.Option(help='Pairs as JSONL: {"prompt", "chosen", "rejected"} a line.')],
+    out: Annotated[Path | None, typer.Option(help="Where to write; default: standard output.")] = None,
+    run_dir: RunOption = None,
+) -> None:
+    """Score pairs of answers with the run's reward model."""
+    from pharmgpt import pipeline
+    from pharmgpt.text.records import PlainPair, read_jsonl
+
+    pairs = list(read_jsonl(file, PlainPair))
+    _write_lines(pipeline.score_pairs(run_dir, pairs), out)
+
+
+def report(directory: Path) -> None:
+    from pharmgpt.report.page import write_report
+
+    print(f"report: {write_report(directory)}")
+
+
+class UsageError(ValueError):
+    """A command used in a way that cannot work; the message shows one that does."""
+
+
+def _write_lines(records, out: Path | None) -> None:
+    if out is None:
+        for record in records:
+            print(json.dumps(record, ensure_ascii=False), flush=True)
+        return
+    with open(out, "w", encoding="utf-8") as file:
+        for record in records:
+            file.write(json.dumps(record, ensure_ascii=False) + "\n")
+
+
+def main() -> None:
+    """Run the command and turn what can go wrong into one clear message and an exit code."""
+    try:
+        app()
+    except KeyboardInterrupt:
+        print("interrupted: what was finished is kept; the same command goes on from there", file=sys.stderr)
+        sys.exit(INTERRUPTED)
+    except ValueError as error:  # every error of ours for bad input is one
+        if type(error) is ValueError or not type(error).__module__.startswith("pharmgpt"):
+            raise
+        print(f"pharmgpt: {error}", file=sys.stderr)
+        sys.exit(WRONG_USE)
+    except OSError as error:
+        print(f"pharmgpt: {error.filename or 'a file'}: {error.strerror}; free the disk or choose another place, then run again", file=sys.stderr)
+        sys.exit(FAILED)

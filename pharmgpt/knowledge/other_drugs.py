@@ -1,0 +1,35 @@
+"""Real drugs that a knowledge base may lack and whose names stand close to others': clonazepam is no slip of lorazepam, ampicillin none of
+amoxicillin. Such a name is never taken for a misspelling; it stays unrecognised unless the base has it.
+"""
+OTHER_DRUGS = frozenset(name.replace("_", " ") for name in """
+acarbose acebutolol aceclofenac acetazolamide acitretin acyclovir alfuzosin alogliptin alprazolam amiloride aminophylline ampicillin
+aripiprazole ascorbic_acid baclofen benazepril bendroflumethiazide betaxolol bezafibrate bisoprolol bromazepam bumetanide buprenorphine
+bupropion buspirone canagliflozin candesartan captopril carbimazole carvedilol cefaclor cefadroxil cefalexin cefazolin cefdinir cefixime
+cefpodoxime ceftriaxone cefuroxime cephalexin cetirizine chlordiazepoxide chloroquine chlorothiazide chlorpromazine chlorpropamide
+chlorthalidone ciclosporin cilazapril cimetidine cinnarizine clemastine clindamycin clobazam clomipramine clonazepam clonidine clorazepate
+clotrimazole cloxacillin clozapine colchicine cyclophosphamide cyclosporine dapagliflozin dapsone desipramine desloratadine desvenlafaxine
+dexamethasone dexibuprofen dextroamphetamine diclofenac dicloxacillin dicyclomine diflunisal dihydrocodeine diphenhydramine dipyridamole
+disopyramide dofetilide donepezil doxazosin doxepin doxorubicin doxylamine dronedarone dulaglutide duloxetine edoxaban enalapril
+enoxaparin eplerenone eprosartan ertugliflozin erythromycin escitalopram esmolol esomeprazole estazolam ethosuximide etodolac etoricoxib
+ezetimibe famotidine febuxostat felodipine fenofibrate fenoprofen fentanyl flecainide flucloxacillin flucytosine fludrocortisone
+flunitrazepam fluphenazine flurazepam flurbiprofen flutamide fluvastatin fluvoxamine folic_acid fosinopril fosphenytoin gemfibrozil
+gemifloxacin glibenclamide gliclazide glimepiride gliquidone glyburide griseofulvin haloperidol heparin hydralazine hydrocodone
+hydrocortisone hydromorphone hydroxychloroquine hydroxyzine ibandronate imipramine indapamide indomethacin insulin_aspart insulin_degludec
+insulin_detemir insulin_glulisine insulin_lispro irbesartan isoniazid isosorbide_dinitrate isradipine itraconazole ivabradine ketamine
+ketoconazole ketoprofen ketorolac labetalol lacosamide lamotrigine lansoprazole lercanidipine letrozole levetiracetam levocetirizine
+levofloxacin liothyronine liraglutide lomitapide loratadine lormetazepam lovastatin lumiracoxib mefenamic_acid melatonin meloxicam
+memantine mercaptopurine mesalamine methadone methimazole methocarbamol methyldopa methylphenidate methylprednisolone metoclopramide
+metolazone metronidazole mexiletine miconazole midazolam miglitol minocycline minoxidil mirtazapine misoprostol montelukast moxifloxacin
+mycophenolate nabumetone nadolol nateglinide nebivolol nefazodone nicardipine nifedipine nimodipine nisoldipine nitrazepam nitrendipine
+nitrofurazone nitroglycerin norfloxacin nortriptyline nystatin ofloxacin olanzapine olmesartan ondansetron oseltamivir oxaprozin oxazepam
+oxcarbazepine oxybutynin oxycodone oxymorphone oxytetracycline pantoprazole paroxetine penicillin perindopril pethidine phenelzine
+phenobarbital phenoxymethylpenicillin phenprocoumon phenytoin pindolol pioglitazone piroxicam pitavastatin posaconazole prasugrel prazosin
+prednisolone pregabalin primidone probenecid procainamide prochlorperazine promethazine propafenone propranolol propylthiouracil
+protriptyline pyrazinamide quetiapine quinapril quinidine rabeprazole raloxifene ranitidine ranolazine repaglinide reserpine rifampicin
+rifampin risedronate risperidone ropinirole rosiglitazone roxithromycin sacubitril salbutamol saxagliptin selegiline semaglutide
+simeticone sirolimus solifenacin sotalol streptomycin sucralfate sulfadiazine sulfasalazine sulindac sumatriptan tacrolimus tadalafil
+tamoxifen tamsulosin tapentadol telithromycin telmisartan temazepam terazosin terbinafine tetracycline theophylline thiamine ticagrelor
+ticlopidine timolol tinidazole tizanidine tolbutamide tolvaptan topiramate torasemide torsemide trandolapril tranylcypromine trazodone
+triamterene triazolam trimethoprim trimipramine valacyclovir vancomycin vardenafil venlafaxine verapamil vigabatrin vildagliptin
+voriconazole zafirlukast zaleplon zidovudine ziprasidone zolpidem zonisamide zopiclone
+""".split())

@@ -1,0 +1,108 @@
+"""Ask a finished run: each stage's answer, the reward model's score of it, and its claims checked against the knowledge base.
+
+What belongs to other rooms comes in as callables: the handbook excerpt that the judge reads, and the scorer.
+"""
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+import torch
+
+from pharmgpt.knowledge.claims import Check, check_claims
+from pharmgpt.knowledge.schema import KnowledgeBase
+from pharmgpt.model.checkpoint import load_model
+from pharmgpt.model.generate import generate, stream
+from pharmgpt.model.transformer import Transformer
+from pharmgpt.text.chat import render_prompt
+from pharmgpt.text.records import Message
+from pharmgpt.text.tokenizer import Tokenizer
+
+STAGES = ("pretrain", "sft", "ppo")
+Scorer = Callable[[Sequence[Message], str], float]
+
+
+class AskError(ValueError):
+    """A question that cannot be put: the message says why and what to do."""
+
+
+@dataclass(frozen=True)
+class Answer:
+    """One stage's answer; `reward` is null where the run has no reward model."""
+
+    id: str
+    prompt: str
+    stage: str
+    answer: str
+    reward: float | None
+    checks: tuple[Check, ...]
+
+    def as_json(self) -> dict:
+        checks = [{"text": check.text, "status": check.status, "fact_ids": list(check.fact_ids)} for check in self.checks]
+        return {"id": self.id, "prompt": self.prompt, "stage": self.stage, "answer": self.answer, "reward": self.reward, "checks": checks}
+
+
+def stage_names(stage: str) -> tuple[str, ...]:
+    """The stages that a person meant: one, `base` for pretrain, or all."""
+    if stage == "all":
+        return STAGES
+    name = "pretrain" if stage == "base" else stage
+    if name not in STAGES:
+        raise AskError(f"--stage {stage!r}: use {', '.join(STAGES)}, base or all")
+    return (name,)
+
+
+class Session:
+    """Holds a run's tokenizer and models, each loaded when it is first asked."""
+
+    def __init__(self, run: Path, kb: KnowledgeBase, newest_step: Callable[[Path], Path], scorer: Scorer | None, max_new_tokens: int = 96):
+        self.run, self.kb, self.newest_step, self.scorer, self.max_new_tokens = run, kb, newest_step, scorer, max_new_tokens
+        self.models: dict[str, Transformer] = {}
+
+    @cached_property
+    def tokenizer(self) -> Tokenizer:
+        return Tokenizer.load(self.run / "tokenizer")
+
+    def model(self, stage: str) -> Transformer:
+        if stage not in self.models:
+            folder = self.run / stage
+            if not (folder / "manifest.json").is_file():
+                raise AskError(f"{folder} is not finished, so it cannot answer: run `pharmgpt run --out {self.run}`, or ask another --stage")
+            self.models[stage] = load_model(self.newest_step(folder))
+        return self.models[stage]
+
+    def prompt_ids(self, messages: Sequence[Message], stage: str) -> list[int]:
+        """A base model has seen no chat markers, so it is given the bare text to continue."""
+        if stage == "pretrain":
+            return self.tokenizer.encode(messages[-1].content)
+        return render_prompt(messages, self.tokenizer)
+
+    def ask(self, prompt: str, stage: str, question_id: str = "") -> Answer:
+        """The greedy answer of one stage to one question."""
+        messages = _as_messages(prompt)
+        end = self.tokenizer.end_of_text_id if stage == "pretrain" else self.tokenizer.end_id
+        completion = generate(self.model(stage), [self.prompt_ids(messages, stage)], max_new_tokens=self.max_new_tokens, end_id=end,
+                              temperature=0.0)[0]
+        return self.judged(messages, self.tokenizer.decode(completion.ids).strip(), stage, question_id)
+
+    def judged(self, messages: Sequence[Message], text: str, stage: str, question_id: str = "") -> Answer:
+        prompt = messages[-1].content
+        reward = round(self.scorer(messages, text), 4) if self.scorer else None
+        return Answer(question_id, prompt, stage, text, reward, tuple(check_claims(self.kb, prompt, text)))
+
+    def stream(self, messages: Sequence[Message], stage: str, temperature: float, generator: torch.Generator) -> Iterator[str]:
+        """The answer piece by piece, as it is written."""
+        shown, ids = "", []
+        for token in stream(self.model(stage), self.prompt_ids(messages, stage), max_new_tokens=self.max_new_tokens,
+                            end_id=self.tokenizer.end_id, temperature=temperature, generator=generator):
+            ids.append(token)
+            text = self.tokenizer.decode(ids)
+            if not text.endswith("\ufffd"):  # a character may span several tokens
+                yield text[len(shown):]
+                shown = text
+
+
+def _as_messages(prompt: str) -> list[Message]:
+    if not prompt.strip():
+        raise AskError('the question is empty: ask for example "Can I use metformin if my eGFR is 28?"')
+    return [Message("user", prompt.strip())]
