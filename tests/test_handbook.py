@@ -62,7 +62,10 @@ def small():
     ("On secondam I have unusual bruising", "secondam symptoms: unusual bruising not listed."),
     ("My child swallowed a pack of firstol", "firstol overdose: emergency number or poison centre now."),
     ("Tell me about firstol", "firstol: class a. effect bleeding.\nfirstol contraindications: asthma."),
-    ("Can I take Zolbavir?", NO_ENTRY),
+    ("Can I take Zolbavir?", "zolbavir: no handbook entry."),
+    ("I am on firstol. May I add Zolbavir?",
+     "zolbavir: no handbook entry.\nfirstol: class a. effect bleeding.\nfirstol contraindications: asthma."),
+    ("Tell me more", NO_ENTRY),
     ("", NO_ENTRY),
 ])
 def test_cards(small, prompt, cards):

@@ -17,6 +17,7 @@ from pharmgpt.corpus.cases import MINOR, TOLD_SIGNS, URGENT, alternatives, effec
 from pharmgpt.corpus.pairs import Pairs
 from pharmgpt.corpus.phrasing import EFFECT_SIGNS, band_text, bands
 from pharmgpt.corpus.split import avoided_in_pregnancy
+from pharmgpt.knowledge.context import unknown_names
 from pharmgpt.knowledge.names import find_drugs
 from pharmgpt.knowledge.schema import SEVERITIES, Advice, Drug, KnowledgeBase
 
@@ -67,7 +68,8 @@ def excerpt(kb: KnowledgeBase, prompt: str, allowed: frozenset[str] | None = Non
     """Cards for the drugs and topics that the prompt names, one a line; NO_ENTRY where it names no drug we know (or may name)."""
     reader = Reader(kb, _pairs(kb), allowed)
     drugs = [drug for drug in dict.fromkeys(mention.drug_id for mention in find_drugs(kb, prompt)) if reader.may(drug)]
-    cards: list[str] = []
+    unknown = () if _signs_in(prompt) else unknown_names(kb, prompt)[:1]  # signs hold words that no vocabulary lists
+    cards = [f"{name}: no handbook entry." for name in unknown]
     for card in _cards(reader, drugs, prompt) if drugs else ():
         if len(cards) == MOST_CARDS or cards and sum(map(len, cards)) + len(card) > LONGEST:
             break

@@ -3,9 +3,9 @@
     ledger = Ledger()
     documents = list(read_extra(Path("my_texts"), ledger)); print(ledger)
 
-Taken: .txt (one text a file), .jsonl/.ndjson (one JSON object a line: {"text": …}, a Document, or an openFDA label), .json (an openFDA label
-download). Line formats are streamed; a .json download is read whole, because its outer object closes only at the end. Exact duplicates
-(after folding whitespace) are dropped across the whole read. A malformed line is an error that names it, not a loss.
+Taken: .txt (one text a file), .jsonl/.ndjson (one JSON object a line: {"text": …}, a Document, or an openFDA label), .json (an openFDA
+label download). Line formats are streamed; a .json download is read whole, because its outer object closes only at the end. Exact
+duplicates (after folding whitespace) are dropped across the whole read. A malformed line is an error that names it, not a loss.
 """
 import hashlib
 import json

@@ -43,7 +43,8 @@ TESTS = ("Follow {tests}.", "{tests} would be checked.")
 
 FREE = {
     "interaction_bulletin": ("{A} with {b}: no interaction of note.", "{A} and {b} may be given together, nothing is listed.",
-                             "Pair check, {a} plus {b}: no rule, safe together."),
+                             "Pair check, {a} plus {b}: no rule, safe together.",
+                             "{A} is {class_a}, {b} is {class_b}. No rule sets {a} against {b}: safe together."),
     "monograph": ("Interactions of {a}: with {b}, none listed.", "{A} given beside {b} raises no known problem."),
     "case_note": ("{person} on {a}, now also {b}. No interaction listed: both are safe to continue.",
                   "{place}: {a} charted with {b}. That pair is safe, nothing listed.",
@@ -53,7 +54,6 @@ FREE = {
     "leaflet": ("If you take {a}, {b} is safe beside it.",),
     "exam_note": ("{A} meets {b}: name the harm. None listed. Safe.", "Pair to know: {a}, {b}, no interaction, safe."),
     "table_row": ("{a} | {b} | none | nothing listed | safe", "{a} + {b} | safe | no interaction"),
-    "chain": ("{A} is {class_a}, {b} is {class_b}. No rule sets {a} against {b}: safe together.",),
 }
 
 DIGEST = {
