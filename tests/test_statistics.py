@@ -1,4 +1,5 @@
 """Scores, worked by hand."""
+
 import numpy as np
 import pytest
 
@@ -6,20 +7,20 @@ from pharmgpt.exam.statistics import accuracy_score, bootstrap_interval, ece_sco
 
 
 def test_a_mean_stands_with_n_chance_and_baseline():
-    found = mean_score([1, 0, 1, 1], ["a", "b", "c", "d"], chance=.5, baseline=.6)
-    assert (found.value, found.n, found.chance, found.baseline) == (.75, 4, .5, .6)
-    assert found.ci95[0] < .75 <= found.ci95[1]
+    found = mean_score([1, 0, 1, 1], ["a", "b", "c", "d"], chance=0.5, baseline=0.6)
+    assert (found.value, found.n, found.chance, found.baseline) == (0.75, 4, 0.5, 0.6)
+    assert found.ci95[0] < 0.75 <= found.ci95[1]
 
 
 def test_a_macro_mean_counts_families_not_questions():
     # family x: (1 + 1 + 1 + 0) / 4 = .75; family y: 0; macro .375, while the plain mean is .6
     found = macro_score([1, 1, 1, 0, 0], ["x", "x", "x", "x", "y"], list("abcde"))
-    assert found.value == pytest.approx(.375)
+    assert found.value == pytest.approx(0.375)
 
 
 def test_a_gain_is_the_mean_of_paired_differences():
-    found = gain_score([.5, 1.0, .2], [.4, .4, .4], ["a", "b", "c"])
-    assert found.value == pytest.approx((.1 + .6 - .2) / 3) and found.chance == 0
+    found = gain_score([0.5, 1.0, 0.2], [0.4, 0.4, 0.4], ["a", "b", "c"])
+    assert found.value == pytest.approx((0.1 + 0.6 - 0.2) / 3) and found.chance == 0
 
 
 def test_one_cluster_has_no_interval_and_no_answers_have_no_value():
@@ -43,7 +44,7 @@ def test_the_bootstrap_agrees_with_the_normal_interval_of_independent_answers():
     values = np.random.default_rng(1).normal(0, 1, 400)
     low, high = mean_score(values, [str(i) for i in range(400)]).ci95
     half = 1.96 * values.std() / 20
-    assert (low, high) == pytest.approx((values.mean() - half, values.mean() + half), abs=.015)
+    assert (low, high) == pytest.approx((values.mean() - half, values.mean() + half), abs=0.015)
 
 
 def test_two_way_clusters_widen_the_interval():
@@ -55,24 +56,24 @@ def test_two_way_clusters_widen_the_interval():
 
 
 def test_the_same_answers_give_the_same_interval():
-    values, clusters = [.1, .5, .9, .3], list("abca")
+    values, clusters = [0.1, 0.5, 0.9, 0.3], list("abca")
     assert mean_score(values, clusters) == mean_score(values, clusters)
 
 
 def test_calibration_error_of_two_levels_by_hand():
     # ten at .9 of which 7 right: gap .2; ten at .6 of which 6 right: gap 0; each half the mass: .1
-    confidence, right = [.9] * 10 + [.6] * 10, [1] * 7 + [0] * 3 + [1] * 6 + [0] * 4
-    assert ece_score(confidence, right, [str(i) for i in range(20)]).value == pytest.approx(.1)
+    confidence, right = [0.9] * 10 + [0.6] * 10, [1] * 7 + [0] * 3 + [1] * 6 + [0] * 4
+    assert ece_score(confidence, right, [str(i) for i in range(20)]).value == pytest.approx(0.1)
 
 
 def test_bins_hold_equal_mass_and_never_part_equal_confidences():
     spread = equal_mass_bins(np.arange(100) / 100, 10)
     assert [len(part) for part in spread] == [10] * 10
-    assert [len(part) for part in equal_mass_bins(np.array([1.0] * 80 + [.5] * 20), 10)] == [20, 80]
+    assert [len(part) for part in equal_mass_bins(np.array([1.0] * 80 + [0.5] * 20), 10)] == [20, 80]
 
 
 def test_over_confidence_everywhere_costs_its_gap():
-    assert ece_score([.8] * 4, [1, 0, 0, 0], list("abcd")).value == pytest.approx(.55)
+    assert ece_score([0.8] * 4, [1, 0, 0, 0], list("abcd")).value == pytest.approx(0.55)
 
 
 def test_a_value_without_its_cluster_is_refused():

@@ -4,12 +4,13 @@ Intervals come from a cluster bootstrap: whole clusters (a drug, or a pair of dr
 drug succeed or fail together. With ids for two ways (`also`) every observation is weighed by the product of its clusters' multiplicities,
 Owen's pigeonhole bootstrap (2007), which errs on the wide side. The draws are seeded: the same answers give the same interval.
 """
+
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 import numpy as np
 
-DRAWS, LEVEL, SEED = 2000, .95, 0
+DRAWS, LEVEL, SEED = 2000, 0.95, 0
 Statistic = Callable[[np.ndarray], np.ndarray]  # weights (draws, n) → a value a draw; nan where a draw leaves nothing
 
 
@@ -23,21 +24,40 @@ class Score(NamedTuple):
     baseline: float | None
 
 
-def mean_score(values: Sequence[float], clusters: Sequence[str], *, chance: float | None = None, baseline: float | None = None,
-               also: Sequence[str] | None = None) -> Score:
+def mean_score(
+    values: Sequence[float],
+    clusters: Sequence[str],
+    *,
+    chance: float | None = None,
+    baseline: float | None = None,
+    also: Sequence[str] | None = None,
+) -> Score:
     """Mean over observations."""
     x = np.asarray(values, dtype=float)
     return score(lambda weights: _weighted_mean(weights, x), len(x), clusters, chance, baseline, also)
 
 
-def accuracy_score(right: Sequence[bool], clusters: Sequence[str], *, chance: float | None = None, baseline: float | None = None,
-                   also: Sequence[str] | None = None) -> Score:
+def accuracy_score(
+    right: Sequence[bool],
+    clusters: Sequence[str],
+    *,
+    chance: float | None = None,
+    baseline: float | None = None,
+    also: Sequence[str] | None = None,
+) -> Score:
     """Share of right answers."""
     return mean_score([float(each) for each in right], clusters, chance=chance, baseline=baseline, also=also)
 
 
-def macro_score(values: Sequence[float], groups: Sequence[str], clusters: Sequence[str], *, chance: float | None = None, baseline: float | None = None,
-                also: Sequence[str] | None = None) -> Score:
+def macro_score(
+    values: Sequence[float],
+    groups: Sequence[str],
+    clusters: Sequence[str],
+    *,
+    chance: float | None = None,
+    baseline: float | None = None,
+    also: Sequence[str] | None = None,
+) -> Score:
     """Mean of the groups' means: a family with many questions counts no more than one with few."""
     x = np.asarray(values, dtype=float)
     members = [np.asarray(groups) == group for group in dict.fromkeys(groups)]
@@ -62,7 +82,11 @@ def ece_score(confidence: Sequence[float], right: Sequence[float], clusters: Seq
     members = [np.asarray(part) for part in equal_mass_bins(p, bins)]
 
     def statistic(weights: np.ndarray) -> np.ndarray:
-        gaps = np.stack([np.abs((weights[:, part] * (p - y)[part]).sum(axis=1)) for part in members]) if members else np.zeros((1, len(weights)))
+        gaps = (
+            np.stack([np.abs((weights[:, part] * (p - y)[part]).sum(axis=1)) for part in members])
+            if members
+            else np.zeros((1, len(weights)))
+        )
         return _divide(gaps.sum(axis=0), weights.sum(axis=1))
 
     return score(statistic, len(p), clusters, None, None, None)
@@ -77,17 +101,25 @@ def equal_mass_bins(confidence: np.ndarray, bins: int) -> list[np.ndarray]:
     return [order[own == number] for number in range(bins) if (own == number).any()]
 
 
-def score(statistic: Statistic, n: int, clusters: Sequence[str], chance: float | None, baseline: float | None, also: Sequence[str] | None = None) -> Score:
+def score(
+    statistic: Statistic, n: int, clusters: Sequence[str], chance: float | None, baseline: float | None, also: Sequence[str] | None = None
+) -> Score:
     """A statistic of weighted observations, with its bootstrap interval; nothing to count gives no value."""
     if len(clusters) != n or also is not None and len(also) != n:
-        raise ValueError(f"{n} values but {len(clusters)} cluster ids{'' if also is None else f' and {len(also)} ids of the second way'}: give each value one")
+        raise ValueError(
+            f"{n} values but {len(clusters)} cluster ids"
+            + ("" if also is None else f" and {len(also)} of the second way")
+            + ": give each value one"
+        )
     if n == 0:
         return Score(None, 0, None, chance, baseline)
     value = float(statistic(np.ones((1, n)))[0])
     return Score(value, n, bootstrap_interval(statistic, clusters, also), chance, baseline)
 
 
-def bootstrap_interval(statistic: Statistic, clusters: Sequence[str], also: Sequence[str] | None = None, draws: int = DRAWS) -> tuple[float, float] | None:
+def bootstrap_interval(
+    statistic: Statistic, clusters: Sequence[str], also: Sequence[str] | None = None, draws: int = DRAWS
+) -> tuple[float, float] | None:
     """Percentile interval over resampled clusters; None for a single cluster, from which nothing about spread can be learned."""
     if len(set(clusters)) < 2:
         return None

@@ -4,6 +4,7 @@
 complete: what it does not hold is unknown, not false. Contradicted is only what it denies: another decision at this kidney function, a
 cut-off that is not the drug's, arithmetic, an effect denied that is listed, an alternative that is itself restricted.
 """
+
 import math
 from dataclasses import dataclass, replace
 from functools import lru_cache
@@ -15,11 +16,31 @@ from pharmgpt.knowledge.reading import Claim, read_claims
 from pharmgpt.knowledge.rules import Finding, interactions, renal_finding
 from pharmgpt.knowledge.schema import ACTIONS, KnowledgeBase
 
-__all__ = ["CAUTION", "DECISIONS", "RESTRICTIVE", "Check", "Claim", "Context", "check_claim", "check_claims", "effects_of", "monitoring_of", "pair_findings",
-           "read_claims", "read_context", "thresholds_of", "unsafe_alternative"]
+__all__ = [
+    "CAUTION",
+    "DECISIONS",
+    "RESTRICTIVE",
+    "Check",
+    "Claim",
+    "Context",
+    "check_claim",
+    "check_claims",
+    "effects_of",
+    "monitoring_of",
+    "pair_findings",
+    "read_claims",
+    "read_context",
+    "thresholds_of",
+    "unsafe_alternative",
+]
 
 Status = Literal["supported", "contradicted", "unknown"]
-GENERAL = {"gi_bleeding": "bleeding", "ulcer": "gi_bleeding", "anaphylaxis": "rash", "severe_skin_reaction": "rash"}  # the special is a case of the general
+GENERAL = {
+    "gi_bleeding": "bleeding",
+    "ulcer": "gi_bleeding",
+    "anaphylaxis": "rash",
+    "severe_skin_reaction": "rash",
+}  # the special is a case of the general
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +80,7 @@ def _said(holds: bool, fact_ids: tuple[str, ...], negated: bool) -> Found:
 
 # ---- decisions
 
+
 def _decision(kb: KnowledgeBase, context: Context, claim: Claim) -> Found:
     if claim.value not in CAUTION:
         return "unknown", ()
@@ -74,9 +96,15 @@ def assumed(context: Context, claim: Claim) -> Context:
     conditions = tuple(guard.split(":")[1] for guard in claim.when if guard.startswith("condition:"))
     if ranges:
         low, high = (float(edge) for edge in ranges[0])
-        value = low if math.isfinite(low) else high - .5
-        context = replace(context, egfr=value if context.crcl is None else None, crcl=None if context.crcl is None else value, conditions=())
-    return replace(context, conditions=context.conditions + conditions, pregnant=context.pregnant or "pregnancy" in conditions) if conditions else context
+        value = low if math.isfinite(low) else high - 0.5
+        context = replace(
+            context, egfr=value if context.crcl is None else None, crcl=None if context.crcl is None else value, conditions=()
+        )
+    return (
+        replace(context, conditions=context.conditions + conditions, pregnant=context.pregnant or "pregnancy" in conditions)
+        if conditions
+        else context
+    )
 
 
 def expected_decision(kb: KnowledgeBase, context: Context, drugs: tuple[str, ...]) -> tuple[str | None, tuple[str, ...]]:
@@ -111,10 +139,11 @@ def _drug_actions(kb: KnowledgeBase, context: Context, drug_id: str) -> list[tup
 @lru_cache(maxsize=20_000)
 def pair_findings(kb: KnowledgeBase, drugs: tuple[str, ...]) -> tuple[Finding, ...]:
     """Every rule between any two of the drugs."""
-    return tuple(finding for i, a in enumerate(drugs) for b in drugs[i + 1:] for finding in interactions(kb, a, b))
+    return tuple(finding for i, a in enumerate(drugs) for b in drugs[i + 1 :] for finding in interactions(kb, a, b))
 
 
 # ---- numbers
+
 
 def thresholds_of(kb: KnowledgeBase, drug_id: str) -> dict[float, tuple[str, ...]]:
     """A drug's renal cut-offs and the facts they stand in."""
@@ -155,12 +184,18 @@ def _value(kb: KnowledgeBase, context: Context, claim: Claim) -> Found:
 
 def _dose(kb: KnowledgeBase, context: Context, claim: Claim) -> Found:
     number = claim.value.split()[0]
-    facts = tuple(f"{drug}.renal.{at}" for drug in claim.drugs if drug in kb.drugs for at, rule in enumerate(kb.drugs[drug].renal)
-                  if number in rule.dose.replace(",", "").split())
+    facts = tuple(
+        f"{drug}.renal.{at}"
+        for drug in claim.drugs
+        if drug in kb.drugs
+        for at, rule in enumerate(kb.drugs[drug].renal)
+        if number in rule.dose.replace(",", "").split()
+    )
     return ("supported" if facts else "unknown"), facts
 
 
 # ---- links between a drug and a term
+
 
 @lru_cache(maxsize=20_000)
 def effects_of(kb: KnowledgeBase, drugs: tuple[str, ...]) -> dict[str, tuple[str, ...]]:
@@ -176,9 +211,16 @@ def effects_of(kb: KnowledgeBase, drugs: tuple[str, ...]) -> dict[str, tuple[str
 
 def _effect_facts(kb: KnowledgeBase, drugs: tuple[str, ...]):
     for drug in (kb.drugs[drug] for drug in drugs if drug in kb.drugs):
-        for kind, links in (("boxed", drug.boxed_warnings), ("serious", drug.serious_effects), ("common", drug.common_effects), ("hazard", drug.hazards)):
+        for kind, links in (
+            ("boxed", drug.boxed_warnings),
+            ("serious", drug.serious_effects),
+            ("common", drug.common_effects),
+            ("hazard", drug.hazards),
+        ):
             yield from ((link.effect, f"{drug.id}.{kind}.{link.effect}") for link in links)
-        yield from (("accumulation", f"{drug.id}.renal.{number}") for number, rule in enumerate(drug.renal) if rule.action != "none")  # why there is a cut-off
+        yield from (
+            ("accumulation", f"{drug.id}.renal.{number}") for number, rule in enumerate(drug.renal) if rule.action != "none"
+        )  # why there is a cut-off
         yield from ((rule.effect, f"{drug.id}.renal.{number}") for number, rule in enumerate(drug.renal) if rule.effect)
         yield from ((each.effect, f"{drug.id}.contraindication.{each.condition}") for each in drug.contraindications if each.effect)
         yield from ((role.effect, f"{drug.id}.enzyme.{role.enzyme}.{role.role}") for role in drug.enzymes if role.effect)
@@ -218,8 +260,11 @@ def _monitoring(kb: KnowledgeBase, context: Context, claim: Claim) -> Found:
 
 
 def _condition(kb: KnowledgeBase, context: Context, claim: Claim) -> Found:
-    facts = tuple(f"{drug}.contraindication.{claim.value}" for drug in claim.drugs if drug in kb.drugs
-                  and any(each.condition == claim.value for each in kb.drugs[drug].contraindications))
+    facts = tuple(
+        f"{drug}.contraindication.{claim.value}"
+        for drug in claim.drugs
+        if drug in kb.drugs and any(each.condition == claim.value for each in kb.drugs[drug].contraindications)
+    )
     return ("supported" if facts else "unknown"), facts
 
 
@@ -242,11 +287,23 @@ def _pair(kb: KnowledgeBase, context: Context, claim: Claim) -> Found:
 
 # ---- alternatives
 
+
 def _alternative(kb: KnowledgeBase, context: Context, claim: Claim) -> Found:
     if claim.negated:
         return "unknown", ()
-    facts = tuple(f"{drug}.alternative.{each.problem}" for drug in context.drugs if drug in kb.drugs for each in kb.drugs[drug].alternatives if claim.value in each.drugs)
-    facts += tuple(fact for finding in pair_findings(kb, context.drugs) if any(claim.value in drugs for drugs in finding.alternatives.values()) for fact in finding.fact_ids)
+    facts = tuple(
+        f"{drug}.alternative.{each.problem}"
+        for drug in context.drugs
+        if drug in kb.drugs
+        for each in kb.drugs[drug].alternatives
+        if claim.value in each.drugs
+    )
+    facts += tuple(
+        fact
+        for finding in pair_findings(kb, context.drugs)
+        if any(claim.value in drugs for drugs in finding.alternatives.values())
+        for fact in finding.fact_ids
+    )
     if unsafe_alternative(kb, context, claim):
         return "contradicted", ()
     return ("supported" if facts else "unknown"), facts
@@ -258,8 +315,16 @@ def replaceable(kb: KnowledgeBase, asked: tuple[str, ...], claim: Claim) -> tupl
     if named and len(named) < len(asked):
         return named
     own = kb.drugs[claim.value]
-    return tuple(drug for drug in asked if drug in kb.drugs and (set(kb.drugs[drug].classes) & set(own.classes) or set(kb.drugs[drug].indications) & set(own.indications)
-                 or any(claim.value in each.drugs for each in kb.drugs[drug].alternatives)))
+    return tuple(
+        drug
+        for drug in asked
+        if drug in kb.drugs
+        and (
+            set(kb.drugs[drug].classes) & set(own.classes)
+            or set(kb.drugs[drug].indications) & set(own.indications)
+            or any(claim.value in each.drugs for each in kb.drugs[drug].alternatives)
+        )
+    )
 
 
 def unsafe_alternative(kb: KnowledgeBase, context: Context, claim: Claim) -> bool:
@@ -276,5 +341,17 @@ def _clashes(kb: KnowledgeBase, a: str, b: str) -> bool:
     return any(finding.severity in ("contraindicated", "major") or finding.action == "avoid" for finding in pair_findings(kb, (a, b)))
 
 
-CHECKS = {"decision": _decision, "threshold": _threshold, "comparison": _comparison, "value": _value, "dose": _dose, "effect": _effect, "monitoring": _monitoring,
-          "condition": _condition, "indication": _indication, "class": _class, "pair": _pair, "alternative": _alternative}
+CHECKS = {
+    "decision": _decision,
+    "threshold": _threshold,
+    "comparison": _comparison,
+    "value": _value,
+    "dose": _dose,
+    "effect": _effect,
+    "monitoring": _monitoring,
+    "condition": _condition,
+    "indication": _indication,
+    "class": _class,
+    "pair": _pair,
+    "alternative": _alternative,
+}

@@ -4,6 +4,7 @@ A sentence is normalised (lower case, contractions opened, hyphens and units rem
 placeholder: `D0` for the first drug, `V1` for the next vocabulary term. Patterns for decisions, comparisons and alternatives are then
 written over masked text, once, for every drug and every effect.
 """
+
 import re
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
@@ -17,19 +18,43 @@ ABBREVIATION = re.compile(r"\b(?:e\.g|i\.e|vs|dr|approx|st|max|incl)\.$", re.IGN
 SENTENCE_END = re.compile(r"(?<=[.!?])[\"')\]]*\s+(?!(?<=\s[A-Z]\.\s)[a-z])|\n+")  # "C. difficile" is no end
 TOKEN = re.compile(r"[a-z][a-z0-9']*|\d+(?:\.\d+)?")
 
-DRUG_ENDINGS = (r"pril|sartan|statin|mycin|oxacin|[az]ole|olol|gliptin|gliflozin|formin|parin|xaban|cillin|cycline|tidine|setron|triptan|[ui]mab|[at]inib|vir|pine|zine|zepam|zolam"
-                r"|barbital|caine|dronate|fibrate|glitazone|lukast|thiazide|terol|sone|solone|profen|fen|coxib|tabine|platin|amide|mide|stat|rol|tab|lane|dium|gol|tin|mine|done|pam")
+DRUG_ENDINGS = (
+    r"pril|sartan|statin|mycin|oxacin|[az]ole|olol|gliptin|gliflozin|formin|parin|xaban|cillin|cycline|tidine|setron|triptan"
+    r"|[ui]mab|[at]inib|vir|pine|zine|zepam|zolam"
+    r"|barbital|caine|dronate|fibrate|glitazone|lukast|thiazide|terol|sone|solone|profen|fen|coxib|tabine|platin|amide|mide"
+    r"|stat|rol|tab|lane|dium|gol|tin|mine|done|pam"
+)
 DRUG_LIKE = re.compile(f"(?:{DRUG_ENDINGS})$")  # how names of drugs end, ours and others
 
-REWRITES = [(re.compile(pattern), replacement) for pattern, replacement in (
-    (r"[’‘`´]", "'"), (r"[“”]", '"'),
-    (r"\bcan ?'?t\b|\bcannot\b", "can not"), (r"\bwon'?t\b", "will not"), (r"\b(do|does|did|is|are|should|could|would|must|need|have|has)n'?t\b", r"\1 not"),
-    (r"\b(it|that|this|what|there|here|he|she)'s\b", r"\1 is"), (r"\bi'm\b", "i am"), (r"'re\b", " are"), (r"'ve\b", " have"), (r"'ll\b", " will"),
-    (r"'d\b", " would"), (r"'s\b", ""),
-    (r"\bml ?(?:/|per) ?min(?:ute)?(?: ?(?:/|per) ?1\.73 ?m(?:²|2|\^2)?)?", ""), (r"(?<=\d),(?=\d{3}\b)", ""),
-    (r"≥|>=|=>", " at least "), (r"≤|<=|=<", " at most "), (r"<", " below "), (r">", " above "),
-    (r"(?<=\d) ?[-–—] ?(?=\d)", " to "), (r"\s+[-–—]+\s|—", "; "), (r"(?<=[a-z0-9])[-–](?=[a-z0-9])", " "), (r"(?<=[a-z])/(?=[a-z])", " / "),
-    (r"[*_#•]+", " "), (r"\s+", " "))]
+REWRITES = [
+    (re.compile(pattern), replacement)
+    for pattern, replacement in (
+        (r"[’‘`´]", "'"),
+        (r"[“”]", '"'),
+        (r"\bcan ?'?t\b|\bcannot\b", "can not"),
+        (r"\bwon'?t\b", "will not"),
+        (r"\b(do|does|did|is|are|should|could|would|must|need|have" r"|has)n'?t\b", r"\1 not"),
+        (r"\b(it|that|this|what|there|here|he|she)'s\b", r"\1 is"),
+        (r"\bi'm\b", "i am"),
+        (r"'re\b", " are"),
+        (r"'ve\b", " have"),
+        (r"'ll\b", " will"),
+        (r"'d\b", " would"),
+        (r"'s\b", ""),
+        (r"\bml ?(?:/|per) ?min(?:ute)?(?: ?(?:/|per) ?1\.73 ?m(?:²|2|\^2)?)?", ""),
+        (r"(?<=\d),(?=\d{3}\b)", ""),
+        (r"≥|>=|=>", " at least "),
+        (r"≤|<=|=<", " at most "),
+        (r"<", " below "),
+        (r">", " above "),
+        (r"(?<=\d) ?[-–—] ?(?=\d)", " to "),
+        (r"\s+[-–—]+\s|—", "; "),
+        (r"(?<=[a-z0-9])[-–](?=[a-z0-9])", " "),
+        (r"(?<=[a-z])/(?=[a-z])", " / "),
+        (r"[*_#•]+", " "),
+        (r"\s+", " "),
+    )
+]
 
 
 def normalise(text: str) -> str:
@@ -107,7 +132,7 @@ class Lexicon:
 
     def _longest(self, words: list[str], i: int) -> tuple[int, dict[str, str], str]:
         for tokens, meanings in self.trie.get(words[i], ()):
-            if tuple(words[i:i + len(tokens)]) == tokens:
+            if tuple(words[i : i + len(tokens)]) == tokens:
                 return len(tokens), meanings, "exact"
         word = words[i]
         if len(word) >= 6 and word not in self.words and word not in COMMON and word.isalpha():
@@ -151,18 +176,20 @@ def variants(words: str) -> list[tuple[str, ...]]:
 
 # Ordinary words that look like a misspelt drug or an unknown name to a machine that owns no dictionary.
 COMMON = frozenset("""
-about above according adjust adjusted adjustment advice advised advisable after again alcohol allowed already alternative alternatives always another answer
-anything appropriate around avoided avoiding because become before being below better between blood called caution careful carefully change changed check
-checked choice choose clearance close closely combination combine combined combining concern condition consider considered contact continue continued
-contraindicated cutoff danger dangerous daily decide decrease depends directly discuss doctor doses dosing drink during easily effect effects eighty either
-emergency enough especially every everything exactly example fifty fifteen fine first follow forty general generally given giving handbook having health help
-herbal hospital however hundred immediately important impaired impairment increase increased increases infection information instead interact interaction
-interactions kidney kidneys known later level levels likely limit little longer looking lower lowered maximum measure medical medication medications medicine
-medicines middle minimum minute moderate monitor monitored monitoring months morning mother mouth needed needs never night ninety normal nothing number nurse
-often older option options other others painkiller painkillers patient patients people persons pharmacist please possible possibly pregnant pregnancy prescribed
-prescriber prevent prevents probably problem problems question raises reaction reason recommended reduce reduced reducing reduction regular regularly remain
-renal replace result right risks safely safer safest serious severe seventy should sickness since sixty slowly someone something sometimes start started starting
-steady still stopped stopping strong substitute suddenly suitable supplement supplements surgery switch symptoms syndrome tablet tablets taken taking talk
-tests their there these thing things thirty those though threshold together tomorrow treat treated treatment twenty unless until urgent usual usually vaccine
-vitamin vitamins warning watch water weeks whether which while without worry would wrong yesterday yourself
+about above according adjust adjusted adjustment advice advised advisable after again alcohol allowed already alternative alternatives
+always another answer anything appropriate around avoided avoiding because become before being below better between blood called caution
+careful carefully change changed check checked choice choose clearance close closely combination combine combined combining concern
+condition consider considered contact continue continued contraindicated cutoff danger dangerous daily decide decrease depends directly
+discuss doctor doses dosing drink during easily effect effects eighty either emergency enough especially every everything exactly example
+fifty fifteen fine first follow forty general generally given giving handbook having health help herbal hospital however hundred
+immediately important impaired impairment increase increased increases infection information instead interact interaction interactions
+kidney kidneys known later level levels likely limit little longer looking lower lowered maximum measure medical medication medications
+medicine medicines middle minimum minute moderate monitor monitored monitoring months morning mother mouth needed needs never night ninety
+normal nothing number nurse often older option options other others painkiller painkillers patient patients people persons pharmacist
+please possible possibly pregnant pregnancy prescribed prescriber prevent prevents probably problem problems question raises reaction
+reason recommended reduce reduced reducing reduction regular regularly remain renal replace result right risks safely safer safest serious
+severe seventy should sickness since sixty slowly someone something sometimes start started starting steady still stopped stopping strong
+substitute suddenly suitable supplement supplements surgery switch symptoms syndrome tablet tablets taken taking talk tests their there
+these thing things thirty those though threshold together tomorrow treat treated treatment twenty unless until urgent usual usually
+vaccine vitamin vitamins warning watch water weeks whether which while without worry would wrong yesterday yourself
 """.split())

@@ -1,4 +1,5 @@
-"""Numbers of kidney function in masked prose: comparisons ("28 is below 30"), bounds ("not below 30", "30 to 45"), patient values and doses."""
+"""Numbers of kidney function in masked prose: comparisons ("28 is below 30"), bounds ("not below 30"), patient values; and doses."""
+
 import math
 import re
 from typing import NamedTuple
@@ -6,18 +7,38 @@ from typing import NamedTuple
 from pharmgpt.knowledge.lexicon import Masked
 
 N = r"(?<![\w.])(\d+(?:\.\d+)?)"  # not the digit of a placeholder
-BELOW = r"(?:at or below|less than or equal to|at most|no more than|below|under(?:neath)?|beneath|less than|lower than|smaller than|fewer than|short of)"
-ABOVE = r"(?:at or above|greater than or equal to|at least|no less than|above|over|more than|greater than|higher than|larger than|exceeds?|exceeding|beyond|past)"
+BELOW = (
+    r"(?:at or below|less than or equal to|at most|no more than|below|under(?:neath)?|beneath|less than|lower than|smaller than"
+    r"|fewer than|short of)"
+)
+ABOVE = (
+    r"(?:at or above|greater than or equal to|at least|no less than|above|over|more than|greater than|higher than|larger than"
+    r"|exceeds?|exceeding|beyond|past)"
+)
 LIMIT = r"(?:cut ?off|threshold|limit|minimum|floor|boundary|lower bound|mark|line)"
 FILLER = r"(?: (?:the|this|its|a|an|that|your|D\d+|V\d+|of|value|lower|" + LIMIT + r"|is|at))*"
-NOT_KIDNEY = re.compile(r" ?(?:mg|g|mcg|micro\w*|milli\w*|grams?|units?|tablets?|capsules?|times|days?|weeks?|months?|years?|hours?|minutes?|%|percent|mmol|meq|ms|beats|bpm|kg|ng|drinks?)\b|%")
-COMPARISON = re.compile(N + r"(?:,?(?: which| that| and that| and it)? (?:is|are|was|lies|falls|being|sits|would be)|)(?: (not))?(?: (?:well|just|far|clearly|also|still|slightly|already|much|indeed|therefore))*"
-                        r" (" + BELOW + "|" + ABOVE + r"|equal to)(?:" + FILLER + " " + N + r"|(?: the| this| that| its)? (?:V\d+ )?" + LIMIT + r"\b)")
-BETWEEN_THEM = re.compile(N + r",? (?:which )?(?:is|lies|falls|sits)(?: (not))? (?:between|in between|within)(?: (?:them|the two|these|those|both))\b")
-WITHIN = re.compile(N + r" (?:is|lies|falls|sits)(?: (not))? (?:between|in|within)(?: the)?(?: (?:range|band))?(?: of)?(?: from)? " + N + r" (?:and|to) " + N)
+NOT_KIDNEY = re.compile(
+    r" ?(?:mg|g|mcg|micro\w*|milli\w*|grams?|units?|tablets?|capsules?|times|days?|weeks?|months?|years?|hours?"
+    r"|minutes?|%|percent|mmol|meq|ms|beats|bpm|kg|ng|drinks?)\b|%"
+)
+COMPARISON = re.compile(
+    N + r"(?:,?(?: which| that| and that| and it)? (?:is|are|was|lies|falls|being|sits|would be)"
+    r"|)(?: (not))?(?: (?:well|just|far|clearly|also|still|slightly|already|much|indeed|therefore))*"
+    r" (" + BELOW + "|" + ABOVE + r"|equal to)(?:" + FILLER + " " + N + r"|(?: the| this| that"
+    r"| its)? (?:V\d+ )?" + LIMIT + r"\b)"
+)
+BETWEEN_THEM = re.compile(
+    N + r",? (?:which )?(?:is|lies|falls|sits)(?: (not))? (?:between|in between|within)(?: (?:them|the two|these" r"|those|both))\b"
+)
+WITHIN = re.compile(
+    N + r" (?:is|lies|falls|sits)(?: (not))? (?:between|in|within)(?: the)?(?: (?:range"
+    r"|band))?(?: of)?(?: from)? " + N + r" (?:and|to) " + N
+)
 VALUE = re.compile(r"(V\d+)(?: (?:here|now|today|value))?(?: (?:is|of|was|at|equals|around|about|only))*(?: ?[=:,])? ?" + N)
 AT = re.compile(r"\b(?:at|with)(?: (?:an?|the|your|this))?(?: (V\d+))?(?: of| value of)? " + N)
-STATED_LIMIT = re.compile(r"\b" + LIMIT + r"s?(?: (?!\d)[\w~]+){0,6}? " + N + r"(?:(?:,| and|, and| or) " + N + r"(?! ?(?:is|are|lies)\b))?")
+STATED_LIMIT = re.compile(
+    r"\b" + LIMIT + r"s?(?: (?!\d)[\w~]+){0,6}? " + N + r"(?:(?:,| and|, and| or) " + N + r"(?! ?(?:is|are" r"|lies)\b))?"
+)
 NO_LIMIT = re.compile(r"\bno (?:\w+ ){0,3}" + LIMIT)
 BETWEEN = re.compile(r"(?:\b(?:between|from) )?" + N + r" (?:and|to) " + N + r"(?! ?" + NOT_KIDNEY.pattern + ")")
 BOUND = re.compile(r"(?:\b(not) )?\b(" + BELOW + "|" + ABOVE + r"|from)(?: (?:an?|the|your|its|V\d+|of|value|about))* " + N)
@@ -70,7 +91,9 @@ def _other_parameter(masked: Masked, text: str, position: int) -> bool:
     if re.search(r"\b(?:aged?|older|younger|years)\b[^,;]*$", before):
         return True
     last = re.findall(r"V(\d+)", before[-60:])
-    return bool(last) and "parameter" in masked.spots[int(last[-1])].meanings and masked.spots[int(last[-1])].meanings["parameter"] != "egfr"
+    return (
+        bool(last) and "parameter" in masked.spots[int(last[-1])].meanings and masked.spots[int(last[-1])].meanings["parameter"] != "egfr"
+    )
 
 
 def read_numbers(masked: Masked) -> Numbers:
@@ -90,7 +113,7 @@ def read_numbers(masked: Masked) -> Numbers:
 
 
 def _between_them(text: str) -> list[tuple[float, int]]:
-    """"cut-offs of 30 and 45, and 40 is between them": the values so placed."""
+    """ "cut-offs of 30 and 45, and 40 is between them": the values so placed."""
     return [(float(hit.group(1)), hit.start()) for hit in BETWEEN_THEM.finditer(text) if not hit.group(2)]
 
 
@@ -106,7 +129,11 @@ def _comparisons(masked: Masked, text: str) -> tuple[list[Comparison], list[floa
         if _other_parameter(masked, text, hit.start()) or NOT_KIDNEY.match(text, hit.end()):
             continue
         right = float(hit.group(4)) if hit.group(4) else None
-        low, high = span_of(hit.group(3), bool(hit.group(2)), right or 0.0) if hit.group(3) != "equal to" else (right, math.nextafter(right, math.inf))
+        low, high = (
+            span_of(hit.group(3), bool(hit.group(2)), right or 0.0)
+            if hit.group(3) != "equal to"
+            else (right, math.nextafter(right, math.inf))
+        )
         found.append(Comparison(float(hit.group(1)), low, high, right, hit.start()))
         limits += [] if right is None else [right]
         text = _blank(text, hit.start(), hit.end())
@@ -114,15 +141,19 @@ def _comparisons(masked: Masked, text: str) -> tuple[list[Comparison], list[floa
 
 
 def _patient_values(masked: Masked, text: str) -> tuple[list[tuple[float, int]], list[Bound], str]:
-    """"eGFR 28" is the patient's; "at 50", "at an eGFR of 50" and "if the eGFR is 50" are conditions."""
+    """ "eGFR 28" is the patient's; "at 50", "at an eGFR of 50" and "if the eGFR is 50" are conditions."""
     values, bounds = [], []
     for pattern in (AT, VALUE):
         for hit in list(pattern.finditer(text)):
             spot = masked.spots[int(hit.group(1)[1:])] if hit.group(1) else None
-            if NOT_KIDNEY.match(text, hit.end()) or (spot and spot.meanings.get("parameter") != "egfr") or re.match(r" (?:to|and|or) \d| or (?:more|above|higher|below|less)", text[hit.end():]):
+            if (
+                NOT_KIDNEY.match(text, hit.end())
+                or (spot and spot.meanings.get("parameter") != "egfr")
+                or re.match(r" (?:to|and|or) \d" r"| or (?:more|above|higher|below|less)", text[hit.end() :])
+            ):
                 continue
             value = float(hit.group(2))
-            if pattern is AT or CONDITIONAL.search(text[:hit.start()]):
+            if pattern is AT or CONDITIONAL.search(text[: hit.start()]):
                 bounds.append(Bound(value, value, hit.start(), hit.end()))
             else:
                 values.append((value, hit.start()))
@@ -149,7 +180,7 @@ def _bounds(masked: Masked, text: str) -> tuple[list[float], list[Bound], list[C
         if NOT_KIDNEY.match(text, hit.end()) or _other_parameter(masked, text, hit.start()):
             continue
         limits.append(number)
-        before = text[:hit.start()]
+        before = text[: hit.start()]
         if ASSERTED.search(before) and not CONDITIONAL.search(before):
             asserted.append(Comparison(None, low, high, number, hit.start()))
         elif re.search(r"\bunless\b[^,;]*$", before):

@@ -3,6 +3,7 @@
 A conditional decision counts only where the question's patient meets the condition. Compatible decisions merge into the one that asks for
 more ("can be used" and "reduce the dose" is reduce); incompatible ones leave the answer without a clear decision.
 """
+
 import re
 from typing import NamedTuple
 
@@ -12,9 +13,15 @@ from pharmgpt.knowledge.reading import Claim
 from pharmgpt.knowledge.schema import KnowledgeBase
 
 DECLINING = ("refuse", "out_of_scope", "unknown", "ask")
-PERMISSION_ASKED = re.compile(r"\b(?:can|may|could|would|is it|safe|all right|ok|okay|fine|suitable|possible|good|wise|continue|carry on|give)\b", re.IGNORECASE)
-HARM_ASKED = re.compile(r"\b(?:interact|problem|risk|reason not|clash|rule out|contraindicat\w*|avoid|worry|need to|should be (?:stopped|changed)|harm|mix|changed|stopped|wrong|"
-                        r"need a change|bad|serious|trouble|objection)\b", re.IGNORECASE)
+PERMISSION_ASKED = re.compile(
+    r"\b(?:can|may|could|would|is it|safe|all right|ok|okay|fine|suitable|possible|good|wise|continue|carry on" r"|give)\b", re.IGNORECASE
+)
+HARM_ASKED = re.compile(
+    r"\b(?:interact|problem|risk|reason not|clash|rule out|contraindicat\w*|avoid|worry|need to|should be (?:stopped"
+    r"|changed)|harm|mix|changed|stopped|wrong|"
+    r"need a change|bad|serious|trouble|objection)\b",
+    re.IGNORECASE,
+)
 
 
 class Verdict(NamedTuple):
@@ -30,8 +37,13 @@ def decide(kb: KnowledgeBase, claims: list[Claim], context: Context, about: tupl
     clinical = _applying(kb, [claim for claim in own if claim.value in CAUTION], context)
     values = _merge(_apart(clinical, about))
     values = _with_answer_word(values, claims, prompt)
-    special = list(dict.fromkeys(claim.value for claim in own if claim.value not in CAUTION and "other" not in claim.when
-                                 and not (claim.how == "weak" and values)))
+    special = list(
+        dict.fromkeys(
+            claim.value
+            for claim in own
+            if claim.value not in CAUTION and "other" not in claim.when and not (claim.how == "weak" and values)
+        )
+    )
     if special[:1] == ["emergency"] or "emergency" in special and special[0] not in ("refuse",):
         special = ["emergency"]
     if special:
@@ -47,8 +59,9 @@ def applies(kb: KnowledgeBase, claim: Claim, context: Context) -> bool:
     ranges = [guard.split(":")[1:] for guard in claim.when if guard.startswith("egfr:")]
     conditions = [guard.split(":")[1] for guard in claim.when if guard.startswith("condition:")]
     treated = {condition for drug in claim.drugs if drug in kb.drugs for condition in kb.drugs[drug].indications}
-    return (not ranges or any(_inside(float(low), float(high), context.kidney_function) for low, high in ranges)) and \
-        (not conditions or bool(set(conditions) & (set(context.conditions) | treated)))
+    return (not ranges or any(_inside(float(low), float(high), context.kidney_function) for low, high in ranges)) and (
+        not conditions or bool(set(conditions) & (set(context.conditions) | treated))
+    )
 
 
 def _inside(low: float, high: float, value: float | None) -> bool:
@@ -62,9 +75,13 @@ def _applying(kb: KnowledgeBase, claims: list[Claim], context: Context) -> list[
 
 
 def _apart(claims: list[Claim], about: tuple[str, ...]) -> list[Claim]:
-    """"Stop ibuprofen. Continue warfarin.": permission for the one drug does not lift the restriction of the other."""
+    """ "Stop ibuprofen. Continue warfarin.": permission for the one drug does not lift the restriction of the other."""
     limited = [set(claim.drugs) for claim in claims if claim.value in RESTRICTIVE and set(claim.drugs) < set(about)]
-    return [claim for claim in claims if claim.value in RESTRICTIVE or not set(claim.drugs) < set(about) or not any(drugs.isdisjoint(claim.drugs) for drugs in limited)]
+    return [
+        claim
+        for claim in claims
+        if claim.value in RESTRICTIVE or not set(claim.drugs) < set(about) or not any(drugs.isdisjoint(claim.drugs) for drugs in limited)
+    ]
 
 
 def _concerns(claim: Claim, about: tuple[str, ...]) -> bool:
@@ -81,8 +98,12 @@ def _merge(claims: list[Claim]) -> list[str]:
     permitted = any(claim.how in ("can", "none_known") for claim in claims)
     if any(claim.how == "dose" for claim in claims) and "safe" not in plain:
         plain.add("reduce")
-    if "safe" in plain and {"monitor", "reduce"} & plain:  # "safe at half the dose" limits; "safe." and elsewhere "reduce the dose." contradict
-        together = all(any((value, sentence) in sentences for value in ("monitor", "reduce")) for value_, sentence in sentences if value_ == "safe")
+    if (
+        "safe" in plain and {"monitor", "reduce"} & plain
+    ):  # "safe at half the dose" limits; "safe." and elsewhere "reduce the dose." contradict
+        together = all(
+            any((value, sentence) in sentences for value in ("monitor", "reduce")) for value_, sentence in sentences if value_ == "safe"
+        )
         if "reduce" not in plain or together:
             plain.discard("safe")
     if "monitor" in plain and "reduce" in plain:
@@ -95,7 +116,7 @@ def _merge(claims: list[Claim]) -> list[str]:
 
 
 def _with_answer_word(values: list[str], claims: list[Claim], prompt: str) -> list[str]:
-    """"Yes." and "No." answer the question as it was put: where nothing else decides they do, and a whole sentence
+    """ "Yes." and "No." answer the question as it was put: where nothing else decides they do, and a whole sentence
     of one word can contradict what follows."""
     word, how = next(((claim.value, claim.how) for claim in claims if claim.kind == "answer"), (None, ""))
     permission, harm = PERMISSION_ASKED.search(prompt), HARM_ASKED.search(prompt)
