@@ -6,17 +6,23 @@ Stages meet only on disk; their work is in stages.py.
 """
 import json
 import time
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from rich.console import Console
 
 from pharmgpt import stages
+from pharmgpt.corpus.handbook import excerpt
 from pharmgpt.run import recipe as recipes
-from pharmgpt.run.directory import FORMAT_VERSION, RunDir, RunError, write_atomically
+from pharmgpt.run.directory import FORMAT_VERSION, Manifest, RunDir, RunError, newest_run, write_atomically
 from pharmgpt.run.metrics import MetricLog
+from pharmgpt.serve.session import STAGES as ANSWERING
+from pharmgpt.serve.session import Scorer, Session
 from pharmgpt.stages import Line
+from pharmgpt.text.records import Message, PlainPair
+from pharmgpt.train.judge import Item, load_judge, score
+from pharmgpt.train.state import newest_step
 
 
 @dataclass(frozen=True)
@@ -45,6 +51,10 @@ STAGES = (
 NAMES = tuple(stage.name for stage in STAGES)
 
 
+def read_recipe(name_or_path: str, overrides: Iterable[str], seed: int | None) -> recipes.Recipe:
+    return recipes.read_recipe(name_or_path, stages.SECTIONS, overrides, seed)
+
+
 def run(recipe: recipes.Recipe, out: Path, console: Console, until: str | None = None, redo: bool = False) -> Path:
     """Walk the line into `out` and return it; with `until`, stop after that stage. Raises RunError, RecipeError and each stage's own errors."""
     if until is not None and until not in NAMES:
@@ -55,8 +65,9 @@ def run(recipe: recipes.Recipe, out: Path, console: Console, until: str | None =
         line = Line(recipe, directory, console)
         console.print(f"[bold]{recipe.name}[/], seed {recipe.seed}, into {out}   [dim]{line.device.note}[/]", highlight=False)
         seconds = _walk(line, until)
-        write_atomically(out / "results.json", json.dumps(stages.results(line), indent=1) + "\n")
         write_atomically(out / "timings.json", json.dumps(seconds | {"total": round(sum(seconds.values()), 2)}, indent=1) + "\n")
+        _write_lesson(line)
+        print_table(_write_results(line), console)
     return out
 
 
@@ -68,6 +79,20 @@ def _walk(line: Line, until: str | None) -> dict[str, float]:
         if stage.name == until:
             break
     return seconds
+
+
+def _write_results(line: Line) -> dict:
+    found = stages.results(line)
+    write_atomically(line.directory.path / "results.json", json.dumps(found, indent=1) + "\n")
+    return found
+
+
+def _write_lesson(line: Line) -> None:
+    """The one question that runs through every lesson, put to every stage that can answer, for the report."""
+    path = line.directory.path
+    session = open_session(path)
+    answers = [session.ask(LESSON, stage).as_json() for stage in ANSWERING if line.directory.manifest(stage)]
+    write_atomically(path / "lesson.json", json.dumps(answers, indent=1, ensure_ascii=False) + "\n")
 
 
 def _is_finished(line: Line, stage: Stage) -> bool:
@@ -84,8 +109,8 @@ def _is_finished(line: Line, stage: Stage) -> bool:
     return False
 
 
-def _make(line: Line, stage: Stage):
-    """Do the stage's work, or go on with it, and write its manifest last. Its seconds are those of all its sessions together."""
+def _make(line: Line, stage: Stage) -> Manifest:
+    """Do the stage's work, or go on with it, and write its manifest last."""
     folder, started = line.folder(stage.name), time.time()
     recipe_hash, inputs = _identity(line, stage)
     folder.mkdir(parents=True, exist_ok=True)
@@ -131,5 +156,81 @@ def _keep_recipe(directory: RunDir, recipe: recipes.Recipe, redo: bool) -> None:
     write_atomically(path, recipe.to_toml())
 
 
-def read_recipe(name_or_path: str, overrides: Iterable[str], seed: int | None) -> recipes.Recipe:
-    return recipes.read_recipe(name_or_path, stages.SECTIONS, overrides, seed)
+# ---- what a finished run is asked
+
+
+def find_run(run: Path | None) -> Path:
+    """The run a person named, or the newest finished one under runs/."""
+    if run is None:
+        return newest_run(Path("runs"))
+    if not (run / "recipe.toml").is_file():
+        raise RunError(f"{run}: not a run directory (it has no recipe.toml); make one with `pharmgpt run --out {run}`")
+    return run
+
+
+def open_line(run: Path | None) -> Line:
+    """An existing run's stages, as they were made."""
+    path = find_run(run)
+    return Line(recipes.read_recipe(str(path / "recipe.toml"), stages.SECTIONS), RunDir(path), Console())
+
+
+def open_session(run: Path | None) -> Session:
+    """Someone to ask: every stage's model, scored by the run's judge if it has one."""
+    line = open_line(run)
+    return Session(line.directory.path, line.kb, newest_step, _scorer(line), line.recipe["exam"].max_new_tokens)
+
+
+def score_pairs(run: Path | None, pairs: Sequence[PlainPair]) -> Iterator[dict]:
+    """Each pair with the judge's score of both answers."""
+    line = open_line(run)
+    scorer = _scorer(line)
+    if scorer is None:
+        raise RunError(f"{line.directory.path} has no finished reward model: run `pharmgpt run --out {line.directory.path}` again")
+    for pair in pairs:
+        messages = [Message("user", pair.prompt)]
+        yield asdict(pair) | {"reward_chosen": round(scorer(messages, pair.chosen), 4), "reward_rejected": round(scorer(messages, pair.rejected), 4)}
+
+
+def _scorer(line: Line) -> Scorer | None:
+    """The run's judge, reading the handbook excerpt that the question's own words call for."""
+    if line.directory.manifest("reward") is None:
+        return None
+    judge = load_judge(line.weights("reward"), line.tokenizer())
+
+    def scored(messages: Sequence[Message], answer: str) -> float:
+        asked = "\n".join(message.content for message in messages if message.role == "user")
+        return score(judge, [Item(excerpt(line.kb, asked), messages, answer)])[0]
+
+    return scored
+
+
+def examine(run: Path | None) -> dict:
+    """Sit every exam of a run that is not up to date, and return its results."""
+    line = open_line(run)
+    with line.directory.locked():
+        for stage in STAGES:
+            ready = all(line.directory.manifest(need) for need in stage.needs)
+            if stage.name.startswith("exam/") and ready and not _is_finished(line, stage):
+                _make(line, stage)
+        return _write_results(line)
+
+
+LESSON = "Can I use metformin if my eGFR is 28?"
+SHOWN = (("cloze_seen", "cloze, seen drugs"), ("cloze_held_drugs", "cloze, held drugs"), ("gold_seen", "gold, seen drugs"),
+         ("gold_held_drugs", "gold, held drugs"), ("decision_seen", "decision, seen"), ("decision_held_drugs", "decision, held"),
+         ("unsafe_rate", "unsafe"), ("gain_seen", "gain, seen"), ("gain_held_drugs", "gain, held"), ("over_best_expert_seen", "over best expert"),
+         ("pair_accuracy_seen", "pairs, seen"), ("pair_accuracy_held_drugs", "pairs, held"), ("gold_best", "best expert, gold"))
+
+
+def print_table(results: dict, console: Console) -> None:
+    """One row a stage, each score with its 95 % interval."""
+    for stage, scores in results["stages"].items():
+        cells = [f"[bold]{label}[/] {_with_interval(scores[name])}" for name, label in SHOWN if name in scores]
+        console.print(f"[cyan]{stage:<9}[/] " + "   ".join(cells), highlight=False)
+
+
+def _with_interval(score: dict) -> str:
+    if score["value"] is None:
+        return "—"
+    low_high = f" [{score['ci95'][0]:+.2f}, {score['ci95'][1]:+.2f}]" if score["ci95"] else ""
+    return f"{score['value']:.3f}{low_high}"
