@@ -166,6 +166,9 @@ GRADES = [
     (AVOID, "There is little reason to avoid metformin.", -1.5),
     (AVOID, "Avoid metformin. Avoid metformin. Avoid metformin.", 0.4 - 0.25 - 0.25),
     (AVOID, "Avoid metformin. The risk is lactic acidosis, bleeding, hyperkalaemia, seizures and hypoglycaemia.", 0.4 + 0.2 - 0.25),
+    (AVOID, "Avoid metformin. The risk is lactic acidosis, bleeding, hyperkalaemia and seizures.", 0.4 + 0.2 - 0.25),
+    (PAIR, "Avoid the combination. Apixaban is an alternative to warfarin.", 0.4 - 0.2),
+    (PAIR, "You can take them together if you monitor INR.", -1.5 + 0.15),
     (AVOID, "Avoid metformin. The cut-off is 30. The cut-off is 60.", 0.4 + 0.2 - 0.25),
     (AVOID, "Avoid, 30, lactic acidosis, linagliptin, eGFR, INR, potassium, bleeding.", -0.25),  # heaped keywords are not read
     (AVOID, "Metformin should be avoided only below 15.", -0.2),

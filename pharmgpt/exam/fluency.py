@@ -1,7 +1,7 @@
 """Which sentences of an answer are unfinished, garbled or repeated, which have a function without a claim, and which name what is no drug.
 
 Simple rules on purpose: a reader must be able to say why a sentence lost. Word salad is a doubled word, words that cannot meet ("the is",
-"can of"), a dangling last word, or five and more words without a verb or almost without function words (heaped keywords).
+"can of"), a dangling last word, or six and more words without a verb or almost without function words (heaped keywords).
 """
 
 import re
@@ -28,6 +28,8 @@ STARTER_WITHIN = re.compile(
     r"[a-z] (?:Get|This|That|The|Avoid|Can|Is|It|They|Reduce|Use|Do|Check|A|An|In|No|Call|Stop|With|Not|Are" r"|Should|Must)\b"
 )  # cases of letters shuffled
 VERB = re.compile(
+    r"\b(?:eas(?:e|es|ing)|reliev\w*|brings?|suggests?|divides?|stands?|clash\w*|leave|compare\w*|list(?:s|ed)?|shows?|acts?|acting|relax\w*|widen\w*|rises?|drops?|falls?|occurs?"
+    r"|happens?|clears?|cleared|pass(?:es)?|find|found|say|says|set|sets|eases|counts?|matters?|includes?|beats?|builds?|feel|feels|want|wants|puts?|holds?)\b|"
     r"\b(?:is|are|was|were|be|been|am|has|have|had|can|could|may|might|shall|should|must|will|would|do|does|did|need|needs"
     r"|avoid\w*|us(?:e|es|ed|ing)|tak(?:e|es|en|ing)|giv(?:e|es|en)|"
     r"stop\w*|start\w*|continu\w*|monitor\w*|check\w*|watch\w*|measur\w*|test\w*|call\w*|ask\w*|tell\w*|see|seek\w*|get|go"
@@ -109,9 +111,9 @@ def is_garbled(kb: KnowledgeBase, sentence: str) -> bool:
     ):
         return True
     words = re.findall(r"[DV]\d+|[a-z']+|\d+", re.sub(r"([DV])\d+(?:(?:,| and|,? or) \1\d+)+", r"\g<1>0", text))
-    if len(words) < 5:
+    if len(words) < 6:
         return False
-    return not VERB.search(text) or sum(word in FUNCTION_WORDS for word in words) / len(words) < 0.15
+    return not VERB.search(text) or sum(word in FUNCTION_WORDS for word in words) / len(words) < 0.1
 
 
 def has_function(kb: KnowledgeBase, sentence: str, prompt: str) -> bool:
