@@ -28,8 +28,10 @@ STARTER_WITHIN = re.compile(
     r"[a-z] (?:Get|This|That|The|Avoid|Can|Is|It|They|Reduce|Use|Do|Check|A|An|In|No|Call|Stop|With|Not|Are" r"|Should|Must)\b"
 )  # cases of letters shuffled
 VERB = re.compile(
-    r"\b(?:eas(?:e|es|ing)|reliev\w*|brings?|suggests?|divides?|stands?|clash\w*|leave|compare\w*|list(?:s|ed)?|shows?|acts?|acting|relax\w*|widen\w*|rises?|drops?|falls?|occurs?"
-    r"|happens?|clears?|cleared|pass(?:es)?|find|found|say|says|set|sets|eases|counts?|matters?|includes?|beats?|builds?|feel|feels|want|wants|puts?|holds?)\b|"
+    r"\b(?:eas(?:e|es|ing)|reliev\w*|brings?|suggests?|divides?|stands?|clash\w*|leave|compare\w*|list(?:s|ed)?|shows?|acts?|acting"
+    r"|relax\w*|widen\w*|rises?|drops?|falls?|occurs?"
+    r"|happens?|clears?|cleared|pass(?:es)?|find|found|say|says|set|sets|eases|counts?|matters?|includes?|beats?|builds?|feel|feels|want"
+    r"|wants|puts?|holds?)\b|"
     r"\b(?:is|are|was|were|be|been|am|has|have|had|can|could|may|might|shall|should|must|will|would|do|does|did|need|needs"
     r"|avoid\w*|us(?:e|es|ed|ing)|tak(?:e|es|en|ing)|giv(?:e|es|en)|"
     r"stop\w*|start\w*|continu\w*|monitor\w*|check\w*|watch\w*|measur\w*|test\w*|call\w*|ask\w*|tell\w*|see|seek\w*|get|go"
