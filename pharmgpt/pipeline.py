@@ -21,7 +21,7 @@ from pharmgpt.serve.session import STAGES as ANSWERING
 from pharmgpt.serve.session import Scorer, Session
 from pharmgpt.stages import Line
 from pharmgpt.text.records import Message, PlainPair
-from pharmgpt.train.judge import Item, load_judge, score
+from pharmgpt.train.judge import Item, score
 from pharmgpt.train.state import newest_step
 
 
@@ -64,6 +64,7 @@ def run(recipe: recipes.Recipe, out: Path, console: Console, until: str | None =
         _keep_recipe(directory, recipe, redo)
         line = Line(recipe, directory, console)
         console.print(f"[bold]{recipe.name}[/], seed {recipe.seed}, into {out}   [dim]{line.device.note}[/]", highlight=False)
+        console.print(f"the whole line takes about {stages.expected_minutes(line):.0f} min here, once compiled", highlight=False)
         seconds = _walk(line, until)
         write_atomically(out / "timings.json", json.dumps(seconds | {"total": round(sum(seconds.values()), 2)}, indent=1) + "\n")
         _write_lesson(line)
@@ -195,11 +196,11 @@ def _scorer(line: Line) -> Scorer | None:
     """The run's judge, reading the handbook excerpt that the question's own words call for."""
     if line.directory.manifest("reward") is None:
         return None
-    judge = load_judge(line.weights("reward"), line.tokenizer())
+    judge = line.judge()
 
     def scored(messages: Sequence[Message], answer: str) -> float:
         asked = "\n".join(message.content for message in messages if message.role == "user")
-        return score(judge, [Item(excerpt(line.kb, asked), messages, answer)])[0]
+        return score(judge, [Item(excerpt(line.kb, asked), messages, answer)], device=line.device)[0]
 
     return scored
 

@@ -14,6 +14,7 @@ from typing import TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field
 from rich.console import Console
+from torch import nn
 
 from pharmgpt.corpus.annotators import annotate, names_seen_only
 from pharmgpt.corpus.build import CorpusConfig, build
@@ -30,13 +31,13 @@ from pharmgpt.exam.suite import ExamConfig, Sheet, Spoken
 from pharmgpt.knowledge.load import load
 from pharmgpt.knowledge.schema import KnowledgeBase
 from pharmgpt.model.checkpoint import load_model
-from pharmgpt.model.device import Device, choose_device
+from pharmgpt.model.device import Device, choose_device, product_speed
 from pharmgpt.run.directory import RunDir, sha256, write_atomically
 from pharmgpt.run.metrics import Log, read_metrics
 from pharmgpt.run.recipe import Recipe
 from pharmgpt.text.records import Cloze, Conversation, Document, PreferencePair, Question, read_jsonl, write_jsonl
 from pharmgpt.text.tokenizer import Tokenizer, train_tokenizer
-from pharmgpt.train.judge import load_judge, pair_scores
+from pharmgpt.train.judge import Judge, load_judge, pair_scores
 from pharmgpt.train.ppo import PPOConfig, ppo
 from pharmgpt.train.pretrain import PretrainConfig, pretrain
 from pharmgpt.train.reward import RewardConfig, train_reward
@@ -45,6 +46,8 @@ from pharmgpt.train.sft import SftConfig, sft
 from pharmgpt.train.state import newest_step
 
 R = TypeVar("R")
+TOKENS_AN_EPISODE = 70  # prompt and answer, about
+OTHER_MINUTES = 1.0  # corpus, sampling and exams, about
 
 
 class KnowledgeConfig(BaseModel):
@@ -105,6 +108,15 @@ class Line:
     def weights(self, stage: str) -> Path:
         return newest_step(self.folder(stage))
 
+    def model(self, stage: str) -> nn.Module:
+        """A finished stage's model, on the device."""
+        return load_model(self.weights(stage)).to(self.device.type)
+
+    def judge(self) -> Judge:
+        judge = load_judge(self.weights("reward"), self.tokenizer())
+        judge.model.to(self.device.type)
+        return judge
+
     def records(self, name: str, kind: type[R]) -> list[R]:
         return list(read_jsonl(self.folder("corpus") / f"{name}.jsonl", kind))
 
@@ -144,7 +156,7 @@ def preferences(line: Line, out: Path, log: Log) -> None:
     config: PreferencesConfig = line.recipe["preferences"]
     asked = line.records("questions-train", Question)
     chosen = asked[:: max(1, len(asked) // config.questions)][: config.questions]
-    samples = sample_answers(load_model(line.weights("sft")), line.tokenizer(), chosen, config.answers, max_new_tokens=config.max_new_tokens,
+    samples = sample_answers(line.model("sft"), line.tokenizer(), chosen, config.answers, max_new_tokens=config.max_new_tokens,
                              seed=line.seed, device=line.device)
     write_samples(out / "samples.jsonl", samples)
     pairs = annotate([sample._asdict() for sample in samples], chosen, gold_rule(line.kb), line.seed,
@@ -187,7 +199,7 @@ def monitor(kb: KnowledgeBase, questions: Sequence[Question]):
 
 
 def exam_pretrain(line: Line, out: Path, log: Log) -> None:
-    model, words, items = load_model(line.weights("pretrain")), line.tokenizer(), line.records("cloze", Cloze)
+    model, words, items = line.model("pretrain"), line.tokenizer(), line.records("cloze", Cloze)
     scores = {f"cloze_{pool}": suite.cloze_score(model, words, [item for item in items if item.pool == pool], line.device.autocast_dtype)
               for pool in ("seen", "held_drugs")}
     read = read_metrics(line.folder("pretrain") / "metrics.jsonl")
@@ -215,7 +227,7 @@ def exam_experts(line: Line, out: Path, log: Log) -> None:
 def exam_answers(stage: str, line: Line, out: Path, log: Log) -> None:
     """A stage that answers sits the exam, once."""
     config: ExamConfig = line.recipe["exam"]
-    speak = suite.model_speaker(load_model(line.weights(stage)), line.tokenizer(), config, line.seed, line.device.autocast_dtype)
+    speak = suite.model_speaker(line.model(stage), line.tokenizer(), config, line.seed, line.device.autocast_dtype)
     sheets = suite.sit(line.kb, line.records("questions-exam", Question), speak, config)
     write_jsonl(out / "transcripts.jsonl", sheets)
     experts = read_scores(line, "experts")
@@ -241,7 +253,7 @@ def _gains(line: Line, after: Sequence[Sheet]) -> dict[str, Score]:
 
 
 def exam_reward(line: Line, out: Path, log: Log) -> None:
-    judge = load_judge(line.weights("reward"), line.tokenizer())
+    judge = line.judge()
     pairs = line.records("pairs-exam", PreferencePair)
     sampled = onpolicy_pairs(line.records("questions-exam", Question), _sheets(line, "sft", "transcripts"))
     margins = [chosen - rejected for chosen, rejected in (pair_scores(judge, group, device=line.device) for group in (pairs, sampled))]
@@ -294,3 +306,14 @@ def step_count(recipe: Recipe, stage: str) -> int | None:
     """How many steps a stage's log will count to, where its recipe says so."""
     config = recipe.sections.get(stage)
     return getattr(config, "steps", None) or getattr(config, "iterations", None)
+
+
+def expected_minutes(line: Line) -> float:
+    """A rough wait for the whole line: training takes 6 operations a parameter and token, at half the speed of plain matrix products."""
+    recipe = line.recipe
+    config = recipe["pretrain"].model
+    layer = config.d_model * (2 * config.n_heads + 2 * config.n_kv_heads) * config.head_dim + 3 * config.d_model * config.d_ff
+    parameters = config.n_layers * layer + config.d_model * recipe["tokenizer"].vocab_size
+    rows = sum((getattr(recipe[stage], "steps", None) or 0) * recipe[stage].rows * recipe[stage].row_tokens for stage in ("pretrain", "sft", "reward"))
+    ppo_tokens = recipe["ppo"].iterations * recipe["ppo"].prompts * TOKENS_AN_EPISODE * (2 * recipe["ppo"].update.epochs + 2)
+    return 6 * parameters * (rows + ppo_tokens) / (0.5 * product_speed(line.device)) / 60 + OTHER_MINUTES

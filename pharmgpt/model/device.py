@@ -4,6 +4,7 @@ import ctypes
 import os
 import platform
 import shutil
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -66,6 +67,17 @@ def choose_device(threads: int | None = None, compile: bool | None = None) -> De
     chosen = can if compile is None else compile
     said = "compiled" if chosen else f"eager: {reason if not can else 'asked for'}"
     return Device(type, dtype, chosen, f"{type}, {'fp32' if dtype is None else 'bf16'}, {torch.get_num_threads()} threads, {said}")
+
+
+def product_speed(device: Device, size: int = 1024, seconds: float = 0.15) -> float:
+    """Floating-point operations a second of matrix products as this device would do them: what a wait can be estimated from."""
+    a = torch.ones(size, size, device=device.type, dtype=device.autocast_dtype or torch.float32)
+    a @ a
+    done, start = 0, time.perf_counter()
+    while (passed := time.perf_counter() - start) < seconds:
+        (a @ a)[0, 0].item()
+        done += 1
+    return done * 2 * size**3 / passed
 
 
 def tune_allocator() -> bool:

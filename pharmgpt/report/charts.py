@@ -7,6 +7,7 @@ from markupsafe import Markup
 from plotly.offline import get_plotlyjs
 from plotly.subplots import make_subplots
 
+from pharmgpt.report.collect import Score
 from pharmgpt.report.summary import Fall
 
 COLOURS = {"pretrain": "#64748b", "experts": "#6b7f1f", "sft": "#2563b8", "reward": "#8b4fa8", "ppo": "#d0541b"}
@@ -67,13 +68,13 @@ def ppo_chart(records: Sequence[dict], fall: Fall | None) -> Markup | None:
     _line(figure, records, "dev_gold", "gold, dev questions", GOLD, dots=True, secondary_y=True)
     _line(figure, records, "kl", "KL", COLOURS["ppo"], row=2, legend=False)
     figure.update_yaxes(title_text="learned reward, z-units", title_font_color=COLOURS["reward"], row=1, secondary_y=False)
-    figure.update_yaxes(title_text="gold", title_font_color=GOLD, row=1, secondary_y=True, showgrid=False)
+    figure.update_yaxes(title_text="gold", title_font_color=GOLD, row=1, secondary_y=True, showgrid=False, tickmode="auto")
     figure.update_yaxes(title_text="KL, nats an answer", rangemode="tozero", row=2)
     figure.update_xaxes(title_text="iteration", row=2)
     if fall is not None:
         figure.add_vline(fall.step, line={"color": GREY, "dash": "dot"}, row=1, col=1)
-        figure.add_annotation(x=fall.step, y=1, xref="x", yref="y domain", yanchor="top", showarrow=False, borderpad=3,
-                              text=f"from here reward rises<br>while gold falls by {fall.gold_drop:.2f}", xanchor="left", align="left")
+        figure.add_annotation(x=fall.step, y=1, xref="x", yref="y domain", yanchor="bottom", showarrow=False,
+                              text=f"from here reward rises while gold falls by {fall.gold_drop:.2f}")
     return _html(figure, "ppo", 520)
 
 
@@ -87,7 +88,7 @@ def frontier_chart(records: Sequence[dict]) -> Markup | None:
         _line(figure, rows, key, name, colour, dots=True, joined=False, secondary_y=right)
     figure.update_xaxes(title_text="√KL, with KL in nats an answer")
     figure.update_yaxes(title_text="learned reward, z-units", title_font_color=COLOURS["reward"], secondary_y=False)
-    figure.update_yaxes(title_text="gold", title_font_color=GOLD, secondary_y=True, showgrid=False)
+    figure.update_yaxes(title_text="gold", title_font_color=GOLD, secondary_y=True, showgrid=False, tickmode="auto")
     return _html(figure, "frontier", 320)
 
 
@@ -101,7 +102,9 @@ def mechanics_chart(records: Sequence[dict]) -> Markup | None:
     figure = _figure(rows=-(-len(present) // 3), cols=3, titles=tuple(title for _, title in present), vertical_spacing=0.2)
     for place, (key, _) in enumerate(present):
         _line(figure, records, key, key, COLOURS["ppo"], row=place // 3 + 1, col=place % 3 + 1, legend=False)
-    return _html(figure, "mechanics", 190 * -(-len(present) // 3) + 60)
+    figure.update_yaxes(rangemode="tozero")
+    figure.update_layout(margin_t=36)
+    return _html(figure, "mechanics", 180 * -(-len(present) // 3) + 60)
 
 
 def family_chart(rows: Sequence[Mapping]) -> Markup | None:
@@ -109,19 +112,26 @@ def family_chart(rows: Sequence[Mapping]) -> Markup | None:
     if not rows:
         return None
     figure = _figure()
-    for stage in ("sft", "ppo"):
-        known = [row for row in rows if row[stage] is not None]
+    for stage, shift in (("sft", -0.14), ("ppo", 0.14)):
+        known = [(place + shift, row["name"], row[stage]) for place, row in enumerate(rows) if row[stage] is not None]
         if known:
-            figure.add_trace(go.Scatter(
-                x=[row[stage].value for row in known], y=[row["name"] for row in known], name=stage.upper(), mode="markers",
-                marker={"color": COLOURS[stage], "size": 9, "symbol": "circle-open" if stage == "sft" else "circle", "line": {"width": 2}},
-                error_x={"type": "data", "symmetric": False, "thickness": 1.2, "width": 0, "color": COLOURS[stage],
-                         "array": [row[stage].ci95[1] - row[stage].value if row[stage].ci95 else 0 for row in known],
-                         "arrayminus": [row[stage].value - row[stage].ci95[0] if row[stage].ci95 else 0 for row in known]}))
-    figure.update_yaxes(autorange="reversed", automargin=True)
+            figure.add_trace(_dots(stage, known))
+    figure.update_yaxes(range=[len(rows) - 0.4, -0.6], tickvals=list(range(len(rows))), ticktext=[row["name"] for row in rows], automargin=True)
     figure.update_xaxes(title_text="gold, seen drugs")
     figure.add_vline(0, line={"color": GREY, "width": 1})
-    return _html(figure, "families", 120 + 26 * len(rows))
+    return _html(figure, "families", 130 + 30 * len(rows))
+
+
+def _dots(stage: str, known: Sequence[tuple[float, str, Score]]) -> go.Scatter:
+    """One stage's values as dots with their intervals."""
+    bounds = [score.ci95 or (score.value, score.value) for _, _, score in known]
+    values = [score.value for _, _, score in known]
+    error = {"type": "data", "symmetric": False, "thickness": 1.4, "width": 0, "color": COLOURS[stage],
+             "array": [high - value for value, (_, high) in zip(values, bounds, strict=True)],
+             "arrayminus": [value - low for value, (low, _) in zip(values, bounds, strict=True)]}
+    marker = {"color": COLOURS[stage], "size": 9, "symbol": "circle-open" if stage == "sft" else "circle", "line": {"width": 2, "color": COLOURS[stage]}}
+    return go.Scatter(x=values, y=[place for place, _, _ in known], name=stage.upper(), mode="markers", marker=marker, error_x=error,
+                      text=[name for _, name, _ in known], hovertemplate="%{text}: %{x:.2f}")
 
 
 def _loss(figure: go.Figure, records: Sequence[dict], stage: str) -> None:
@@ -131,9 +141,9 @@ def _loss(figure: go.Figure, records: Sequence[dict], stage: str) -> None:
 
 def _figure(rows: int = 1, cols: int = 1, titles: Sequence[str] | None = None, **options) -> go.Figure:
     figure = make_subplots(rows=rows, cols=cols, subplot_titles=titles, **options)
-    figure.update_layout(template="none", font={"family": FONT, "size": 13}, margin={"l": 56, "r": 56, "t": 56, "b": 44},
+    figure.update_layout(template="none", font={"family": FONT, "size": 13}, margin={"l": 56, "r": 56, "t": 64, "b": 56},
                          paper_bgcolor="rgba(0,0,0,0)", plot_bgcolor="rgba(0,0,0,0)", hovermode="closest",
-                         legend={"orientation": "h", "yanchor": "bottom", "y": 1.09, "x": 0})
+                         legend={"orientation": "h", "yref": "container", "y": 1, "yanchor": "top", "x": 0})
     figure.update_xaxes(showgrid=False, zeroline=False, ticks="outside", ticklen=4, tickcolor=GREY, linecolor=GREY, showline=True)
     figure.update_yaxes(gridcolor="#e5e7eb", zeroline=False, automargin=True)
     figure.update_annotations(font_size=13)

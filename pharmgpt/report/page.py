@@ -124,7 +124,7 @@ def _family(name: str, own: dict[str, list[Sheet]]) -> dict:
     for stage, marked in own.items():
         row[stage] = clustered_mean([s for s in marked if s.pool == "seen"], lambda s: s.gold)
         row[f"{stage}_held"] = clustered_mean([s for s in marked if s.pool == "held_drugs"], lambda s: s.gold)
-        row[f"{stage}_decision"] = clustered_mean([s for s in marked if s.pool == "seen" and s.keyed], lambda s: float(s.decision == s.keyed))
+        row[f"{stage}_decision"] = clustered_mean([s for s in marked if s.pool == "seen" and s.keyed], lambda s: float(s.decision == s.keyed), bounds=(0.0, 1.0))
     return row
 
 
@@ -133,25 +133,28 @@ def _last_gold(row: dict) -> float:
     return score.value if score else 0.0
 
 
-def clustered_mean(sheets: Sequence[Sheet], value: Callable[[Sheet], float]) -> Score | None:
-    """Mean with a normal 95 % interval whose error is summed by cluster (Liang and Zeger 1986); None without sheets, no interval for one cluster."""
+def clustered_mean(sheets: Sequence[Sheet], value: Callable[[Sheet], float], bounds: tuple[float, float] = (-2.0, 1.0)) -> Score | None:
+    """Mean with a normal 95 % interval whose error is summed by cluster (Liang and Zeger 1986); None without sheets.
+
+    No interval where all agree, or for one cluster: nothing about the spread can be learned from them.
+    """
     if not sheets:
         return None
     x = np.array([value(sheet) for sheet in sheets])
     names, own = np.unique([sheet.cluster or sheet.question_id for sheet in sheets], return_inverse=True)
     mean, m = float(x.mean()), len(names)
-    if m < 2:
+    if m < 2 or np.ptp(x) == 0:
         return Score(mean, len(x))
     error = 1.96 * float(np.sqrt((np.bincount(own, x - mean) ** 2).sum() * m / (m - 1))) / len(x)
-    return Score(mean, len(x), (mean - error, mean + error))
+    return Score(mean, len(x), (max(mean - error, bounds[0]), min(mean + error, bounds[1])))
 
 
 def worst_families(rows: Sequence[dict], sheets: dict[str, list[Sheet]]) -> list[dict]:
     """The families with the lowest gold after the last stage that answered, and what goes wrong in them most often."""
     stage = "ppo" if sheets["ppo"] else "sft"
+    seen = [sheet for sheet in sheets[stage] if sheet.greedy and sheet.pool == "seen"]
     named = sorted((row for row in rows if row[stage] is not None), key=lambda row: row[stage].value)[:WORST]
-    return [{"name": row["name"], "stage": stage, "score": row[stage], "trouble": _trouble([s for s in sheets[stage] if s.greedy and s.pool == "seen" and s.family == row["id"]])}
-            for row in named]
+    return [{"name": row["name"], "stage": stage, "score": row[stage], "trouble": _trouble([s for s in seen if s.family == row["id"]])} for row in named]
 
 
 def _trouble(sheets: Sequence[Sheet]) -> str:
