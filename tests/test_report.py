@@ -178,12 +178,12 @@ def test_no_directory_is_refused_with_the_fix(tmp_path):
 
 def test_more_unsafe_answers_are_said_first(tmp_path):
     first = said(make_run(tmp_path / "run", **{"results.json": results(unsafe=(.06, .12))}))[0]
-    assert first == "PPO made the model less safe: unsafe answers rose from 6.0 % to 12.0 % of the 120 questions whose key says avoid or reduce."
+    assert first == "PPO made the model less safe: unsafe answers rose from 6.0\u202f% to 12.0\u202f% of the 120 questions whose key says avoid or reduce."
 
 
 def test_a_rise_within_the_intervals_is_said_to_be_perhaps_chance(tmp_path):
     first = said(make_run(tmp_path / "run", **{"results.json": results(unsafe=(.06, .07))}))[0]
-    assert "rose from 6.0 % to 7.0 %" in first and "may be chance" in first
+    assert "rose from 6.0\u202f% to 7.0\u202f%" in first and "may be chance" in first
 
 
 @pytest.mark.parametrize(("gain", "verdict"), [((.02, -.03, .07), "no gain of PPO over SFT was shown"), ((.1, .05, .15), "PPO answers better than SFT"),
@@ -196,7 +196,7 @@ def test_a_gain_is_claimed_only_if_its_interval_excludes_zero(tmp_path, gain, ve
 
 def test_a_decision_no_better_than_the_commonest_one_is_called_so(tmp_path):
     text = " ".join(said(make_run(tmp_path / "run")))
-    assert "not shown to be better than always giving the commonest decision, 31.0 %" in text  # held drugs: 0.28 to 0.38
+    assert "not shown to be better than always giving the commonest decision, 31.0\u202f%" in text  # held drugs: 0.28 to 0.38
 
 
 def test_a_run_without_ppo_claims_nothing_about_it(tmp_path):
@@ -222,7 +222,7 @@ def test_a_fall_within_the_noise_is_no_fall():
 
 def test_nulls_are_em_dashes_and_minus_is_a_minus():
     assert (show(None, "share"), show(float("nan"), "gold"), show_interval(None, "gold")) == ("—", "—", "—")
-    assert (show(-.125, "gain"), show(.5, "gain"), show(.071, "share")) == ("−0.12", "+0.50", "7.1 %")
+    assert (show(-.125, "gain"), show(.5, "gain"), show(.071, "share")) == ("−0.12", "+0.50", "7.1\u202f%")
     assert show_interval((-.03, .07), "gain") == "−0.03 to +0.07"
 
 
@@ -232,8 +232,9 @@ def test_the_interval_of_a_family_counts_drugs_not_answers():
 
     two = [sheet(0.0, "a")] * 2 + [sheet(1.0, "b")] * 2  # deviations summed by drug: -1, +1; error = sqrt(2 · 2/1) / 4 = .5
     found = clustered_mean(two, lambda s: s.gold)
-    assert (found.value, found.n) == (.5, 4) and found.ci95 == pytest.approx((.5 - .98, .5 + .98))
+    assert (found.value, found.n) == (.5, 4) and found.ci95 == pytest.approx((.5 - .98, 1.0))  # gold ends at 1
     assert clustered_mean(two[:2], lambda s: s.gold) == Score(0.0, 2)
+    assert clustered_mean(two, lambda s: 1.0) == Score(1.0, 4)  # all agree: no interval, not one of width 0
     assert clustered_mean([], lambda s: s.gold) is None
 
 

@@ -3,6 +3,7 @@ import math
 from typing import NamedTuple
 
 NONE = "—"
+SPACE = "\u202f"  # thin and unbroken; between thousands too, because a comma is a decimal point to half the world
 
 
 class Metric(NamedTuple):
@@ -79,16 +80,16 @@ def show(value: float | None, unit: str) -> str:
     if value is None or not math.isfinite(value):
         return NONE
     if unit == "share":
-        return f"{100 * value:.1f} %".replace("-", "−")
+        return f"{100 * value:.1f}{SPACE}%".replace("-", "−")
     return f"{value:{'+' if unit == 'gain' else ''}.2f}".replace("-", "−")
 
 
 def show_interval(interval: tuple[float, float] | None, unit: str) -> str:
     if interval is None or not all(map(math.isfinite, interval)):
         return NONE
-    low, high = (show(bound, unit).removesuffix(" %") for bound in interval)
+    low, high = (show(bound, unit).removesuffix(f"{SPACE}%") for bound in interval)
     return f"{low} to {high}"
 
 
 def show_count(n: int | None) -> str:
-    return NONE if n is None else f"{n:,}".replace(",", "\u202f")  # a thin space: a comma is a decimal point to half the world
+    return NONE if n is None else f"{n:,}".replace(",", SPACE)
