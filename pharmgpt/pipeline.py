@@ -11,6 +11,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from rich.console import Console
+from rich.table import Table
 
 from pharmgpt import stages
 from pharmgpt.corpus.handbook import excerpt
@@ -217,21 +218,24 @@ def examine(run: Path | None) -> dict:
 
 
 LESSON = "Can I use metformin if my eGFR is 28?"
-SHOWN = (("cloze_seen", "cloze, seen drugs"), ("cloze_held_drugs", "cloze, held drugs"), ("gold_seen", "gold, seen drugs"),
-         ("gold_held_drugs", "gold, held drugs"), ("decision_seen", "decision, seen"), ("decision_held_drugs", "decision, held"),
-         ("unsafe_rate", "unsafe"), ("gain_seen", "gain, seen"), ("gain_held_drugs", "gain, held"), ("over_best_expert_seen", "over best expert"),
-         ("pair_accuracy_seen", "pairs, seen"), ("pair_accuracy_held_drugs", "pairs, held"), ("gold_best", "best expert, gold"))
+COLUMNS = ("gold_seen", "gold_held_drugs", "decision_seen", "decision_held_drugs", "unsafe_rate")
+ALSO = {"pretrain": ("cloze_seen", "cloze_held_drugs", "bits_per_byte"), "experts": ("gold_best", "gold_mean"),
+        "sft": ("interaction_sensitivity", "interaction_specificity"),
+        "reward": ("pair_accuracy_seen", "pair_accuracy_held_drugs", "safe_over_dangerous", "ece"),
+        "ppo": ("gain_seen", "gain_held_drugs", "over_best_expert_seen", "kl")}
 
 
 def print_table(results: dict, console: Console) -> None:
-    """One row a stage, each score with its 95 % interval."""
+    """One row a stage; scores with their 95 % intervals. results.json holds the rest."""
+    table = Table("stage", *(name.replace("_", " ") for name in COLUMNS), "also", title="exam: held-out questions, greedy answers")
     for stage, scores in results["stages"].items():
-        cells = [f"[bold]{label}[/] {_with_interval(scores[name])}" for name, label in SHOWN if name in scores]
-        console.print(f"[cyan]{stage:<9}[/] " + "   ".join(cells), highlight=False)
+        also = (f"{name.replace('_', ' ')} {_with_interval(scores[name])}" for name in ALSO[stage] if name in scores)
+        table.add_row(stage, *(_with_interval(scores[name]) if name in scores else "" for name in COLUMNS), "\n".join(also))
+    console.print(table)
 
 
 def _with_interval(score: dict) -> str:
     if score["value"] is None:
         return "—"
-    low_high = f" [{score['ci95'][0]:+.2f}, {score['ci95'][1]:+.2f}]" if score["ci95"] else ""
-    return f"{score['value']:.3f}{low_high}"
+    interval = f" ({score['ci95'][0]:.2f} to {score['ci95'][1]:.2f})" if score["ci95"] else ""
+    return f"{score['value']:.3f}{interval}"
