@@ -22,17 +22,21 @@ def score(value, low=None, high=None, n=200, chance=None, baseline=None):
 def stage_scores(gold, unsafe):
     return {"gold_seen": score(gold, gold - .05, gold + .05, baseline=.55), "gold_held_drugs": score(gold - .3, gold - .36, gold - .24),
             "decision_seen": score(.5 + gold / 4, .55, .7, chance=.31), "decision_held_drugs": score(.33, .28, .38, chance=.31),
-            "unsafe_rate": score(unsafe, unsafe - .02, unsafe + .02, n=120), "over_caution": score(.2, .15, .25, n=80), "decision_ece": score(.1, .05, .15),
-            "emergency": score(None, n=0)}
+            "unsafe_rate": score(unsafe, unsafe - .02, unsafe + .02, n=120), "over_caution": score(.2, .15, .25, n=80),
+            "decision_ece": score(.1, .05, .15), "emergency": score(None, n=0)}
 
 
 def results(gain=(.1, .05, .15), unsafe=(.12, .06)):
-    ppo = stage_scores(.5, unsafe[1]) | {"gain_seen": score(*gain, chance=0.0), "over_best_expert_seen": score(-.05, -.12, .02), "kl": score(3.2, n=None)}
-    return {"meta": {"gold_version": "1", "recipe": "tiny", "seed": 7, "knowledge": "k" * 64, "commit": "0123456789abcdef", "device": "2 cores"},
-            "stages": {"pretrain": {"cloze_seen": score(.41, .36, .46, chance=.22), "nats_per_token": score(2.2, n=None, chance=math.log(2048), baseline=5.3)},
+    ppo = stage_scores(.5, unsafe[1]) | {"gain_seen": score(*gain, chance=0.0), "over_best_expert_seen": score(-.05, -.12, .02),
+                                           "kl": score(3.2, n=None)}
+    return {"meta": {"gold_version": "1", "recipe": "tiny", "seed": 7, "knowledge": "k" * 64, "commit": "0123456789abcdef",
+                     "device": "2 cores"},
+            "stages": {"pretrain": {"cloze_seen": score(.41, .36, .46, chance=.22),
+                                    "nats_per_token": score(2.2, n=None, chance=math.log(2048), baseline=5.3)},
                        "experts": {"gold_best": score(.55, .5, .6), "gold_mean": score(.4, n=1000), "gold_nurse": score(.38, .3, .46)},
                        "sft": stage_scores(.4, unsafe[0]), "ppo": ppo,
-                       "reward": {"pair_accuracy_seen": score(.84, .8, .88, chance=.5, baseline=.53), "flaw_garbled": score(.99, .97, 1.0, chance=.5, baseline=.6),
+                       "reward": {"pair_accuracy_seen": score(.84, .8, .88, chance=.5, baseline=.53),
+                                  "flaw_garbled": score(.99, .97, 1.0, chance=.5, baseline=.6),
                                   "flaw_wrong_threshold": score(.58, .5, .66, chance=.5, baseline=.5)}}}
 
 
@@ -40,9 +44,10 @@ def sheets(stage, per_family):
     for number, family in enumerate(FAMILIES):
         for item in range(per_family):
             gold = round(math.sin(3 * number + item * (1.3 if stage == "ppo" else 1)) * .5 + .3, 3)
-            yield {"question_id": f"{family}-{item}", "family": family, "pool": "held_drugs" if item % 4 == 3 else "seen", "greedy": True, "sample": 0,
-                   "answer": "Metformin has an eGFR cut-off of 30, and 28 is below 30. Avoid metformin. The risk is lactic acidosis. Linagliptin is an alternative.",
-                   "ended": True, "gold": gold, "decision": "avoid" if gold > 0 else None, "keyed": "avoid", "severity": "", "unsafe": gold < -.15,
+            yield {"question_id": f"{family}-{item}", "family": family, "pool": "held_drugs" if item % 4 == 3 else "seen",
+                   "greedy": True, "sample": 0, "answer": "Metformin has an eGFR cut-off of 30, and 28 is below 30. Avoid metformin.",
+                   "ended": True, "gold": gold, "decision": "avoid" if gold > 0 else None, "keyed": "avoid", "severity": "",
+                   "unsafe": gold < -.15,
                    "elements": {"decision": "right" if gold > 0 else "absent", "threshold": "wrong" if gold < .3 else "right"},
                    "penalties": ["repeated: Avoid metformin."] if gold < -.1 else [], "cluster": f"drug{item % 5}"}
 
@@ -50,7 +55,8 @@ def sheets(stage, per_family):
 def questions(per_family):
     for family in FAMILIES:
         for item in range(per_family):
-            yield {"id": f"{family}-{item}", "family": family, "key": [], "decision": "avoid", "severity": "", "part": "exam", "pool": "seen",
+            yield {"id": f"{family}-{item}", "family": family, "key": [], "decision": "avoid", "severity": "", "part": "exam",
+                   "pool": "seen",
                    "messages": [{"role": "user", "content": f"can my gran take metformin, eGFR {20 + item}?"}]}
 
 
@@ -58,34 +64,39 @@ def ppo_log(steps=40, peak=None):
     """Reward climbs throughout; gold climbs to `peak`, and falls after it as fast."""
     def gold(step):
         return .3 + .005 * (step if peak is None else peak - abs(step - peak))
-    updates = [{"step": s, "reward": .04 * s, "gold": gold(s) + .004 * (-1) ** s, "unsafe": .1, "kl": .08 * s, "entropy": 1 - .01 * s, "clip_fraction": .1,
-                "explained_variance": .5, "length": 40.0, "ended": .98} for s in range(1, steps + 1)]
+    updates = [{"step": s, "reward": .04 * s, "gold": gold(s) + .004 * (-1) ** s, "unsafe": .1, "kl": .08 * s, "entropy": 1 - .01 * s,
+                "clip_fraction": .1, "explained_variance": .5, "length": 40.0, "ended": .98} for s in range(1, steps + 1)]
     return [{"step": s, "dev_reward": .04 * s, "dev_gold": gold(s)} for s in range(0, steps + 1, 10)] + updates
 
 
 def pretrain_log(steps=60):
     return ([{"step": 0, "ln_vocab": math.log(2048), "unigram_entropy": 5.3}]
             + [{"step": s, "loss": 2 + 5.6 * math.exp(-s / 12), "bits_per_byte": .9 + 2 * math.exp(-s / 12)} for s in range(1, steps + 1)]
-            + [{"step": s, "dev_loss": 2.1 + 5.6 * math.exp(-s / 12), "dev_bits_per_byte": 1 + 2 * math.exp(-s / 12)} for s in (20, 40, 60)])
+            + [{"step": s, "dev_loss": 2.1 + 5.6 * math.exp(-s / 12), "dev_bits_per_byte": 1 + 2 * math.exp(-s / 12)}
+               for s in (20, 40, 60)])
 
 
 def reward_log(steps=40):
-    return [{"step": s, "loss": .69 - .008 * s, "margin": .05 * s, "accuracy": .5 + .008 * s, "r_chosen": .02 * s, "r_rejected": -.03 * s} for s in range(steps)] + [
-        {"step": steps, "dev_loss": .42, "dev_accuracy": .8, "dev_accuracy_by_flaw": {"garbled": .9}}]
+    updates = [{"step": s, "loss": .69 - .008 * s, "margin": .05 * s, "accuracy": .5 + .008 * s, "r_chosen": .02 * s,
+                "r_rejected": -.03 * s} for s in range(steps)]
+    return [*updates, {"step": steps, "dev_loss": .42, "dev_accuracy": .8, "dev_accuracy_by_flaw": {"garbled": .9}}]
 
 
 LESSON = [{"id": "", "prompt": "Can I use metformin if eGFR is 28?", "stage": stage, "answer": answer, "reward": reward,
            "checks": [{"text": answer, "status": status, "fact_ids": facts}] if status else []}
           for stage, answer, reward, status, facts in (
-              ("pretrain", "<b>Metformin</b> is a & metformin is", None, None, []), ("sft", "Yes, metformin is safe.", -.4, "contradicted", ["metformin.renal.0"]),
+              ("pretrain", "<b>Metformin</b> is a & metformin is", None, None, []),
+              ("sft", "Yes, metformin is safe.", -.4, "contradicted", ["metformin.renal.0"]),
               ("ppo", "Avoid metformin: 28 is below 30.", 1.25, "supported", ["metformin.renal.0"]))]
 
 
 def make_run(path, per_family=8, **changes):
     """A synthetic run directory; `changes` replace whole files by name, None leaves one out."""
     log = [{"step": s, "loss": 3 * math.exp(-s / 9) + .6, "dev_loss": 3 * math.exp(-s / 9) + .7} for s in range(1, 30)]
-    files = {"results.json": results(), "lesson.json": LESSON, "timings.json": {"corpus": 4.0, "pretrain": 80.5, "exam/ppo": 12.25, "total": 96.75},
-             "pretrain/metrics.jsonl": pretrain_log(), "sft/metrics.jsonl": log, "reward/metrics.jsonl": reward_log(), "ppo/metrics.jsonl": ppo_log(),
+    files = {"results.json": results(), "lesson.json": LESSON,
+             "timings.json": {"corpus": 4.0, "pretrain": 80.5, "exam/ppo": 12.25, "total": 96.75},
+             "pretrain/metrics.jsonl": pretrain_log(), "sft/metrics.jsonl": log, "reward/metrics.jsonl": reward_log(),
+             "ppo/metrics.jsonl": ppo_log(),
              "exam/sft/transcripts.jsonl": list(sheets("sft", per_family)), "exam/ppo/transcripts.jsonl": list(sheets("ppo", per_family)),
              "exam/experts/best.json": {"expert": "nurse"}, "corpus/questions-exam.jsonl": list(questions(per_family)),
              "recipe.toml": 'name = "tiny"\nseed = 7\n'} | changes
@@ -119,7 +130,8 @@ def test_the_page_stands_alone_and_holds_plotly_once(tmp_path):
     assert not re.findall(r"""(?:src|href)=["'](?!#)[^"']*|@import|url\(""", own)
     assert own.count("Not medical advice") == 2
     assert own.index("Not medical advice") < own.index("<h1>") and own.rindex("Not medical advice") > own.index('id="glossary"')
-    assert {f"chart-{name}" for name in ("pretrain", "sft", "reward", "ppo", "frontier", "mechanics", "families")} == set(re.findall(r'id="(chart-[a-z]+)"', own))
+    charts = ("pretrain", "sft", "reward", "ppo", "frontier", "mechanics", "families")
+    assert {f"chart-{name}" for name in charts} == set(re.findall(r'id="(chart-[a-z]+)"', own))
 
 
 def test_the_same_run_gives_the_same_bytes(tmp_path):
@@ -161,9 +173,9 @@ def test_an_empty_directory_still_gives_a_page_that_says_what_is_missing(tmp_pat
     assert "No stage of this run has been examined yet" in page
 
 
-@pytest.mark.parametrize("name", ["results.json", "lesson.json", "timings.json", "recipe.toml", "corpus/questions-exam.jsonl", "pretrain/metrics.jsonl",
-                                  "sft/metrics.jsonl", "reward/metrics.jsonl", "ppo/metrics.jsonl", "exam/sft/transcripts.jsonl",
-                                  "exam/ppo/transcripts.jsonl", "exam/experts/best.json"])
+@pytest.mark.parametrize("name", ["results.json", "lesson.json", "timings.json", "recipe.toml", "corpus/questions-exam.jsonl",
+                                  "pretrain/metrics.jsonl", "sft/metrics.jsonl", "reward/metrics.jsonl", "ppo/metrics.jsonl",
+                                  "exam/sft/transcripts.jsonl", "exam/ppo/transcripts.jsonl", "exam/experts/best.json"])
 def test_any_one_file_may_be_missing_or_damaged(tmp_path, name):
     (tmp_path / "missing").mkdir()
     for run, content in ((tmp_path / "missing", None), (tmp_path / "damaged", '{"cut of')):
@@ -178,7 +190,8 @@ def test_no_directory_is_refused_with_the_fix(tmp_path):
 
 def test_more_unsafe_answers_are_said_first(tmp_path):
     first = said(make_run(tmp_path / "run", **{"results.json": results(unsafe=(.06, .12))}))[0]
-    assert first == "PPO made the model less safe: unsafe answers rose from 6.0\u202f% to 12.0\u202f% of the 120 questions whose key says avoid or reduce."
+    assert first == ("PPO made the model less safe: unsafe answers rose from 6.0\u202f% to 12.0\u202f% "
+                     "of the 120 questions whose key says avoid or reduce.")
 
 
 def test_a_rise_within_the_intervals_is_said_to_be_perhaps_chance(tmp_path):
@@ -186,8 +199,9 @@ def test_a_rise_within_the_intervals_is_said_to_be_perhaps_chance(tmp_path):
     assert "rose from 6.0\u202f% to 7.0\u202f%" in first and "may be chance" in first
 
 
-@pytest.mark.parametrize(("gain", "verdict"), [((.02, -.03, .07), "no gain of PPO over SFT was shown"), ((.1, .05, .15), "PPO answers better than SFT"),
-                                               ((-.1, -.15, -.05), "PPO answers worse than SFT"), ((.1,), "no gain of PPO over SFT was shown")])
+@pytest.mark.parametrize(("gain", "verdict"), [
+    ((.02, -.03, .07), "no gain of PPO over SFT was shown"), ((.1, .05, .15), "PPO answers better than SFT"),
+    ((-.1, -.15, -.05), "PPO answers worse than SFT"), ((.1,), "no gain of PPO over SFT was shown")])
 def test_a_gain_is_claimed_only_if_its_interval_excludes_zero(tmp_path, gain, verdict):
     text = " ".join(said(make_run(tmp_path / "run", **{"results.json": results(gain=gain)})))
     assert verdict in text
@@ -197,6 +211,14 @@ def test_a_gain_is_claimed_only_if_its_interval_excludes_zero(tmp_path, gain, ve
 def test_a_decision_no_better_than_the_commonest_one_is_called_so(tmp_path):
     text = " ".join(said(make_run(tmp_path / "run")))
     assert "not shown to be better than always giving the commonest decision, 31.0\u202f%" in text  # held drugs: 0.28 to 0.38
+    assert "(better than always giving the commonest decision, 31.0\u202f%)" in text  # seen drugs: 0.55 to 0.70
+
+
+def test_a_model_that_stops_deciding_is_called_silent(tmp_path):
+    silent = [sheet | {"decision": None} for sheet in sheets("ppo", 8)]
+    text = said(make_run(tmp_path / "run", **{"exam/ppo/transcripts.jsonl": silent}))[1]
+    assert "no decision could be read in 100.0\u202f% of its answers to the 64 questions" in text
+    assert not any("decide less" in sentence for sentence in said(make_run(tmp_path / "run")))
 
 
 def test_a_run_without_ppo_claims_nothing_about_it(tmp_path):
@@ -223,6 +245,7 @@ def test_a_fall_within_the_noise_is_no_fall():
 def test_nulls_are_em_dashes_and_minus_is_a_minus():
     assert (show(None, "share"), show(float("nan"), "gold"), show_interval(None, "gold")) == ("—", "—", "—")
     assert (show(-.125, "gain"), show(.5, "gain"), show(.071, "share")) == ("−0.12", "+0.50", "7.1\u202f%")
+    assert (show(-.001, "gold"), show(0.0, "gain")) == ("0.00", "0.00")
     assert show_interval((-.03, .07), "gain") == "−0.03 to +0.07"
 
 

@@ -94,8 +94,8 @@ def frontier_chart(records: Sequence[dict]) -> Markup | None:
 
 def mechanics_chart(records: Sequence[dict]) -> Markup | None:
     """What to look at when PPO misbehaves."""
-    panels = (("unsafe", "unsafe share"), ("length", "tokens an answer"), ("ended", "answers that end"), ("entropy", "entropy, nats a token"),
-              ("clip_fraction", "clip fraction"), ("explained_variance", "explained variance"))
+    panels = (("unsafe", "unsafe share"), ("length", "tokens an answer"), ("ended", "answers that end"),
+              ("entropy", "entropy, nats a token"), ("clip_fraction", "clip fraction"), ("explained_variance", "explained variance"))
     present = [(key, title) for key, title in panels if _series(records, key)[0]]
     if not present:
         return None
@@ -116,7 +116,7 @@ def family_chart(rows: Sequence[Mapping]) -> Markup | None:
         known = [(place + shift, row["name"], row[stage]) for place, row in enumerate(rows) if row[stage] is not None]
         if known:
             figure.add_trace(_dots(stage, known))
-    figure.update_yaxes(range=[len(rows) - 0.4, -0.6], tickvals=list(range(len(rows))), ticktext=[row["name"] for row in rows], automargin=True)
+    figure.update_yaxes(range=[len(rows) - 0.4, -0.6], tickvals=list(range(len(rows))), ticktext=[row["name"] for row in rows])
     figure.update_xaxes(title_text="gold, seen drugs")
     figure.add_vline(0, line={"color": GREY, "width": 1})
     return _html(figure, "families", 130 + 30 * len(rows))
@@ -129,7 +129,8 @@ def _dots(stage: str, known: Sequence[tuple[float, str, Score]]) -> go.Scatter:
     error = {"type": "data", "symmetric": False, "thickness": 1.4, "width": 0, "color": COLOURS[stage],
              "array": [high - value for value, (_, high) in zip(values, bounds, strict=True)],
              "arrayminus": [value - low for value, (low, _) in zip(values, bounds, strict=True)]}
-    marker = {"color": COLOURS[stage], "size": 9, "symbol": "circle-open" if stage == "sft" else "circle", "line": {"width": 2, "color": COLOURS[stage]}}
+    symbol = "circle-open" if stage == "sft" else "circle"
+    marker = {"color": COLOURS[stage], "size": 9, "symbol": symbol, "line": {"width": 2, "color": COLOURS[stage]}}
     return go.Scatter(x=values, y=[place for place, _, _ in known], name=stage.upper(), mode="markers", marker=marker, error_x=error,
                       text=[name for _, name, _ in known], hovertemplate="%{text}: %{x:.2f}")
 
@@ -185,4 +186,5 @@ def _thinned(x: list[float], y: list[float]) -> tuple[list[float], list[float]]:
 def _html(figure: go.Figure, name: str, height: int) -> Markup:
     """The name makes the same run give the same bytes: plotly's own ids are random."""
     figure.update_layout(height=height)
-    return Markup(figure.to_html(full_html=False, include_plotlyjs=False, div_id=f"chart-{name}", config={"displayModeBar": False, "responsive": True}))
+    config = {"displayModeBar": False, "responsive": True}
+    return Markup(figure.to_html(full_html=False, include_plotlyjs=False, div_id=f"chart-{name}", config=config))

@@ -125,20 +125,24 @@ def collect(run: Path) -> Found:
     if not run.is_dir():
         raise ReportError(f"{run} is not a directory: make a run with `pharmgpt run tiny --out {run}`, or give another --run")
     reader = Reader(run)
-    questions = reader.read("corpus/questions-exam.jsonl", lambda path: list(read_jsonl(path, Question)), [])
+    questions = reader.read("corpus/questions-exam.jsonl", _records_of(Question), [])
     return Found(
         path=run,
         results=reader.read("results.json", _json_of(Results), Results()),
         recipe=reader.read("recipe.toml", read_toml, {}),
         timings=reader.read("timings.json", _json_of(dict[str, float]), {}),
         logs={stage: reader.log(stage) for stage in LOGS},
-        sheets={stage: reader.read(f"exam/{stage}/transcripts.jsonl", lambda path: list(read_jsonl(path, Sheet)), []) for stage in ANSWERING},
+        sheets={stage: reader.read(f"exam/{stage}/transcripts.jsonl", _records_of(Sheet), []) for stage in ANSWERING},
         questions={question.id: question for question in questions},
         lesson=reader.read("lesson.json", _json_of(list[StageAnswer]), []),
         best_expert=reader.read("exam/experts/best.json", _json_of(dict[str, str]), {}).get("expert", ""),
         dirty=reader.read("corpus/manifest.json", lambda _: bool(RunDir(run).manifest("corpus").dirty), False),
         absent=reader.absent,
     )
+
+
+def _records_of(kind: type[T]) -> Callable[[Path], list[T]]:
+    return lambda path: list(read_jsonl(path, kind))
 
 
 def _json_of(kind: type[T]) -> Callable[[Path], T]:

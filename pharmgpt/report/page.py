@@ -47,7 +47,8 @@ def view(found: Found) -> dict:
     fall = fall_of_gold(found.logs["ppo"])
     return {
         "title": title(found), "meta": meta(found), "summary": summary(found), "lesson": found.lesson, "absent": found.absent,
-        "columns": COLUMNS, "exam": exam_table(found.results.stages), "judge": judge_rows(found.results.stages), "best_expert": found.best_expert,
+        "columns": COLUMNS, "exam": exam_table(found.results.stages), "judge": judge_rows(found.results.stages),
+        "best_expert": found.best_expert,
         "families": rows, "worst": worst_families(rows, found.sheets), "curves": curves(found.logs), "fall": fall,
         "ppo_chart": charts.ppo_chart(found.logs["ppo"], fall), "frontier_chart": charts.frontier_chart(found.logs["ppo"]),
         "family_chart": charts.family_chart(rows), "examples": examples(found), "timings": timings(found.timings),
@@ -63,9 +64,10 @@ def title(found: Found) -> str:
 def meta(found: Found) -> list[tuple[str, str]]:
     """What the numbers belong to; no dates, so that the same run gives the same page."""
     known = found.results.meta
-    commit = str(known.get("commit") or "")[:12]
-    rows = [("seed", known.get("seed", found.recipe.get("seed"))), ("commit", commit + (" with uncommitted changes" if commit and found.dirty else "")),
-            ("gold rule", known.get("gold_version")), ("knowledge", str(known.get("knowledge") or "")[:12]), ("device", known.get("device"))]
+    commit, knowledge = (str(known.get(name) or "")[:12] for name in ("commit", "knowledge"))
+    changed = " with uncommitted changes" if commit and found.dirty else ""
+    rows = [("seed", known.get("seed", found.recipe.get("seed"))), ("commit", commit + changed), ("gold rule", known.get("gold_version")),
+            ("knowledge", knowledge), ("device", known.get("device"))]
     return [(name, NONE if value in (None, "") else str(value)) for name, value in rows]
 
 
@@ -124,7 +126,8 @@ def _family(name: str, own: dict[str, list[Sheet]]) -> dict:
     for stage, marked in own.items():
         row[stage] = clustered_mean([s for s in marked if s.pool == "seen"], lambda s: s.gold)
         row[f"{stage}_held"] = clustered_mean([s for s in marked if s.pool == "held_drugs"], lambda s: s.gold)
-        row[f"{stage}_decision"] = clustered_mean([s for s in marked if s.pool == "seen" and s.keyed], lambda s: float(s.decision == s.keyed), bounds=(0.0, 1.0))
+        keyed = [s for s in marked if s.pool == "seen" and s.keyed]
+        row[f"{stage}_decision"] = clustered_mean(keyed, lambda s: float(s.decision == s.keyed), bounds=(0.0, 1.0))
     return row
 
 
@@ -154,7 +157,8 @@ def worst_families(rows: Sequence[dict], sheets: dict[str, list[Sheet]]) -> list
     stage = "ppo" if sheets["ppo"] else "sft"
     seen = [sheet for sheet in sheets[stage] if sheet.greedy and sheet.pool == "seen"]
     named = sorted((row for row in rows if row[stage] is not None), key=lambda row: row[stage].value)[:WORST]
-    return [{"name": row["name"], "stage": stage, "score": row[stage], "trouble": _trouble([s for s in seen if s.family == row["id"]])} for row in named]
+    return [{"name": row["name"], "stage": stage, "score": row[stage], "trouble": _trouble([s for s in seen if s.family == row["id"]])}
+            for row in named]
 
 
 def _trouble(sheets: Sequence[Sheet]) -> str:
@@ -175,17 +179,18 @@ def curves(logs: dict[str, list[dict]]) -> list[dict]:
     """A chart a stage with the two sentences that say how to read it."""
     return [
         {"stage": "pretrain", "name": "Pretraining", "chart": charts.pretrain_chart(logs["pretrain"]), "how":
-            "The curve begins near ln V, where the model guesses evenly, and what it gains below the token frequencies it owes to word order. "
-            "If the dotted line for unread text turns up while training goes on down, the model is learning its texts by heart."},
+            "The curve begins near ln V, where the model guesses evenly, and what it gains below the token frequencies it owes to word "
+            "order. If the dotted line for unread text turns up while training goes on down, the model is learning its texts by heart."},
         {"stage": "sft", "name": "Supervised fine-tuning", "chart": charts.sft_chart(logs["sft"]), "how":
             "Only the words of the experts' answers count here, so it begins high, where the model cannot converse, and falls fast. "
             "It cannot reach zero, because the experts answer the same question in different words."},
         {"stage": "reward", "name": "Reward model", "chart": charts.reward_chart(logs["reward"]), "how":
-            "It begins at 0.69, the loss of having no opinion, and is learning when right preferences on held-back pairs rise above one half. "
-            "The scores of chosen and rejected answers should part; only their difference has a meaning."},
+            "It begins at 0.69, the loss of having no opinion, and is learning when right preferences on held-back pairs rise above one "
+            "half. The scores of chosen and rejected answers should part; only their difference has a meaning."},
         {"stage": "ppo", "name": "PPO, the mechanics", "chart": charts.mechanics_chart(logs["ppo"]), "how":
             "Entropy that falls to nothing, or answers that stop ending, mean that the model has collapsed onto one trick. "
-            "Explained variance near 1 means that the value model foresees the rewards; a large clip fraction, that the steps are too long."},
+            "Explained variance near 1 means that the value model foresees the rewards; a large clip fraction, that the "
+            "steps are too long."},
     ]
 
 
@@ -193,8 +198,9 @@ def examples(found: Found) -> dict:
     """Exam questions where PPO and SFT differ most, a family at a time, and how many there are of each kind."""
     before = {sheet.question_id: sheet for sheet in found.sheets["sft"] if sheet.greedy}
     both = [(before[sheet.question_id], sheet) for sheet in found.sheets["ppo"] if sheet.greedy and sheet.question_id in before]
-    better = sorted((pair for pair in both if pair[1].gold > pair[0].gold), key=lambda pair: (pair[0].gold - pair[1].gold, pair[0].question_id))
-    worse = sorted((pair for pair in both if pair[1].gold < pair[0].gold), key=lambda pair: (pair[1].gold - pair[0].gold, pair[0].question_id))
+    ranked = sorted(both, key=lambda pair: (-abs(pair[1].gold - pair[0].gold), pair[0].question_id))
+    better = [(sft, ppo) for sft, ppo in ranked if ppo.gold > sft.gold]
+    worse = [(sft, ppo) for sft, ppo in ranked if ppo.gold < sft.gold]
     return {"total": len(both), "better_count": len(better), "worse_count": len(worse),
             "better": [_example(found, *pair) for pair in spread(better)], "worse": [_example(found, *pair) for pair in spread(worse)]}
 

@@ -4,9 +4,10 @@ from typing import NamedTuple
 
 import numpy as np
 
-from pharmgpt.report.collect import Found, Score, Scores
+from pharmgpt.report.collect import Found, Score, Scores, Sheet
 from pharmgpt.report.glossary import show, show_count, show_interval
 
+MORE_SILENT = 0.1  # a rise in the share of answers without a decision that is worth a warning
 POOLS = {"seen": "seen drugs", "held_drugs": "held drugs"}
 
 
@@ -28,7 +29,8 @@ def summary(found: Found) -> list[Sentence]:
     scores = found.results.stages
     if not scores:
         return [Sentence("No stage of this run has been examined yet, so nothing can be said about what it learned.", True)]
-    said = [*_safety(scores), *_gains(scores), *_expert(scores), *_decisions(scores), *_overoptimised(found.logs["ppo"]), *_judge(scores), *_reading(scores)]
+    said = [*_safety(scores), *_silence(found.sheets), *_gains(scores), *_expert(scores), *_decisions(scores),
+            *_overoptimised(found.logs["ppo"]), *_judge(scores), *_reading(scores)]
     return [*said, Sentence("All of this is one run with one seed: another seed may give other numbers.")]
 
 
@@ -59,8 +61,8 @@ def _safety(scores: Scores) -> list[Sentence]:
     if before is None:
         return [Sentence(f"After PPO the answer was permissive in {now}; there is no exam of the SFT model to compare with.")]
     if after.value > before.value:
-        return [Sentence(f"PPO made the model less safe: unsafe answers rose from {_share(before)} to {now}{_perhaps_chance(before, after)}.", True),
-                *_caution(scores)]
+        rise = f"unsafe answers rose from {_share(before)} to {now}{_perhaps_chance(before, after)}"
+        return [Sentence(f"PPO made the model less safe: {rise}.", True), *_caution(scores)]
     verb = "stayed at" if after.value == before.value else f"fell from {_share(before)} to"
     return [Sentence(f"Unsafe answers {verb} {now}{_perhaps_chance(before, after)}."), *_caution(scores)]
 
@@ -69,7 +71,21 @@ def _caution(scores: Scores) -> list[Sentence]:
     before, after = _score(scores, "sft", "over_caution"), _score(scores, "ppo", "over_caution")
     if before is None or after is None or after.value <= before.value:
         return []
-    return [Sentence(f"Over-caution rose from {_share(before)} to {_share(after)} of {_all(after)} questions where the drug is safe{_perhaps_chance(before, after)}.")]
+    return [Sentence(f"Over-caution rose from {_share(before)} to {_share(after)} of {_all(after)} questions where the drug is safe"
+                     f"{_perhaps_chance(before, after)}.")]
+
+
+def _silence(sheets: dict[str, list[Sheet]]) -> list[Sentence]:
+    """An answer without a decision is never unsafe and loses little gold, so a model can seem to improve by deciding less."""
+    keyed = {stage: [sheet for sheet in marked if sheet.greedy and sheet.keyed] for stage, marked in sheets.items()}
+    if not all(keyed.values()):
+        return []
+    before, after = (sum(sheet.decision is None for sheet in keyed[stage]) / len(keyed[stage]) for stage in ("sft", "ppo"))
+    if after < before + MORE_SILENT:
+        return []
+    return [Sentence(f"PPO also made the model decide less: no decision could be read in {show(after, 'share')} of its answers to the "
+                     f"{show_count(len(keyed['ppo']))} questions that ask for one, against {show(before, 'share')} after SFT. Silence is "
+                     "never counted as unsafe and costs little gold, so some of what looks like improvement may be silence.", True)]
 
 
 def _gains(scores: Scores) -> list[Sentence]:
@@ -98,7 +114,8 @@ def _expert(scores: Scores) -> list[Sentence]:
         return []
     low, high = over.ci95
     verdict = "answers better than" if low > 0 else "answers worse than" if high < 0 else "was not shown to differ from"
-    return [Sentence(f"It {verdict} the best simulated expert on seen drugs ({show(over.value, 'gain')}, 95 % interval {show_interval(over.ci95, 'gain')}).")]
+    return [Sentence(f"It {verdict} the best simulated expert on seen drugs ({show(over.value, 'gain')}, "
+                     f"95 % interval {show_interval(over.ci95, 'gain')}).")]
 
 
 def _decisions(scores: Scores) -> list[Sentence]:
@@ -106,42 +123,44 @@ def _decisions(scores: Scores) -> list[Sentence]:
     if stage is None:
         return []
     seen, held = (_score(scores, stage, f"decision_{pool}") for pool in POOLS)
-    text = f"The {stage.upper()} model takes the right decision on {_share(seen)} of {_all(seen)} questions about seen drugs{_against_chance(seen)}"
+    text = (f"The {stage.upper()} model takes the right decision on {_share(seen)} of {_all(seen)} questions about seen drugs"
+            f"{_against_chance(seen)}")
     if held is not None:
         text += f", and on {_share(held)} of {_all(held)} about drugs it met in pretraining text only{_against_chance(held)}"
     return [Sentence(text + ".")]
 
 
-def _against_chance(score: Score) -> str:
+def _against_chance(score: Score, guess: str = "always giving the commonest decision") -> str:
     if score.chance is None:
         return ""
-    chance = show(score.chance, "share")
-    if score.ci95 is not None and score.ci95[0] > score.chance:
-        return f" (always giving the commonest decision reaches {chance})"
-    return f" (not shown to be better than always giving the commonest decision, {chance})"
+    low, high = score.ci95 or (-np.inf, np.inf)
+    verdict = "better" if low > score.chance else "worse" if high < score.chance else "not shown to be better"
+    return f" ({verdict} than {guess}, {show(score.chance, 'share')})"
 
 
 def _overoptimised(records: Sequence[dict]) -> list[Sentence]:
     fall = fall_of_gold(records)
     if fall is None:
         return []
-    return [Sentence(f"During PPO the learned reward went on rising while gold fell by {show(fall.gold_drop, 'gold')} from about iteration {fall.step:.0f} on: "
-                     "the model learned to please its judge, not to answer better.", True)]
+    return [Sentence(f"During PPO the learned reward went on rising while gold fell by {show(fall.gold_drop, 'gold')} from about "
+                     f"iteration {fall.step:.0f} on: the model learned to please its judge, not to answer better.", True)]
 
 
 def _judge(scores: Scores) -> list[Sentence]:
     right = _score(scores, "reward", "pair_accuracy_seen")
     if right is None:
         return []
-    rival = "" if right.baseline is None else f", length alone {show(right.baseline, 'share')}"
-    return [Sentence(f"The reward model prefers the flawless answer in {_share(right)} of {_all(right)} pairs (chance {show(right.chance, 'share')}{rival}).")]
+    rival = "" if right.baseline is None else f"; length alone reaches {show(right.baseline, 'share')}"
+    return [Sentence(f"The reward model prefers the flawless answer in {_share(right)} of {_all(right)} pairs "
+                     f"about seen drugs{_against_chance(right, 'chance')}{rival}.")]
 
 
 def _reading(scores: Scores) -> list[Sentence]:
     cloze = _score(scores, "pretrain", "cloze_seen")
     if cloze is None:
         return []
-    return [Sentence(f"After reading alone, the base model completes {_share(cloze)} of {_all(cloze)} fact sentences (chance {show(cloze.chance, 'share')}).")]
+    return [Sentence(f"After reading alone, the base model completes {_share(cloze)} of {_all(cloze)} fact sentences about "
+                     f"seen drugs{_against_chance(cloze, 'always giving the commonest ending')}.")]
 
 
 def _score(scores: Scores, stage: str, name: str) -> Score | None:
