@@ -13,7 +13,7 @@ from pathlib import Path
 import torch
 from pydantic import ValidationError
 from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file, save
 from torch import Tensor, nn
 
 from pharmgpt.model.scalar_head import RewardModel, ValueModel
@@ -79,12 +79,13 @@ def read_description(folder: Path) -> dict:
 
 def save_tensors(tensors: Mapping[str, Tensor], path: Path) -> str:
     """Write a safetensors file whole (temporary file, fsync, rename); returns its SHA-256."""
+    # Not save_file: on a full disk it raises an error of its own, which is no OSError.
+    content = save({name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()})
     temporary = path.with_name(path.name + ".tmp")
-    save_file({name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}, temporary)
+    temporary.write_bytes(content)
     _sync(temporary)
-    digest = sha256(temporary)
     os.replace(temporary, path)
-    return digest
+    return hashlib.sha256(content).hexdigest()
 
 
 def load_tensors(path: Path, digest: str) -> dict[str, Tensor]:

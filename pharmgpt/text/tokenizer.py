@@ -54,7 +54,7 @@ class Tokenizer:
         """Write tokenizer.json into the folder `path`, or to `path` itself if it ends in .json."""
         path = _file(path)
         path.parent.mkdir(parents=True, exist_ok=True)
-        self.backend.save(str(path))
+        path.write_text(self.backend.to_str(pretty=True), encoding="utf-8")  # backend.save turns a full disk into a bare Exception
 
     @classmethod
     def load(cls, path: Path) -> "Tokenizer":
