@@ -60,7 +60,10 @@ def read_recipe(name_or_path: str, sections: Mapping[str, type[BaseModel]], over
 
 
 def read_toml(path: Path) -> dict:
-    return read_toml_text(path.read_text(encoding="utf-8"), str(path))
+    try:
+        return read_toml_text(path.read_text(encoding="utf-8"), str(path))
+    except UnicodeDecodeError as error:
+        raise RecipeError(f"{path}: not UTF-8 text (byte {error.start}); a recipe is a TOML file saved as UTF-8") from None
 
 
 def read_toml_text(text: str, name: str = "recipe") -> dict:
@@ -99,6 +102,9 @@ def _apply(raw: dict, override: str, sections: Mapping[str, type[BaseModel]]) ->
         if depth == 0 and part not in sections:
             raise RecipeError(f"--set {key}: there is no section {part!r}{_nearest(part, sections)}")
         node = node.setdefault(part, {})
+        if not isinstance(node, dict):
+            raise RecipeError(f"--set {key}: {part!r} holds {node!r}, not a table, so it has no key below it; "
+                              f"use --set {key.strip().rpartition('.')[0]}=value")
     node[last] = _read_value(text.strip())
 
 
@@ -113,10 +119,11 @@ def _validate(raw: dict, path: Path, sections: Mapping[str, type[BaseModel]]) ->
     known = {"name", "seed", *sections}
     for key in raw.keys() - known:
         raise RecipeError(f"{path}: unknown key {key!r}{_nearest(key, known)}")
-    if not isinstance(raw.get("seed", 0), int):
-        raise RecipeError(f"{path}: seed: found {raw['seed']!r}; use a whole number")
+    seed = raw.get("seed", 0)
+    if type(seed) is not int or seed < 0:
+        raise RecipeError(f"{path}: seed: found {seed!r}; use a whole number, 0 or more")
     configs = {name: _section(name, kind, raw.get(name, {}), path) for name, kind in sections.items()}
-    return Recipe(name=str(raw.get("name", path.stem)), seed=raw.get("seed", 0), sections=configs)
+    return Recipe(name=str(raw.get("name", path.stem)), seed=seed, sections=configs)
 
 
 def _section(name: str, kind: type[BaseModel], values: object, path: Path) -> BaseModel:
