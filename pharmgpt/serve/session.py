@@ -72,17 +72,21 @@ class Session:
         return self.models[stage]
 
     def prompt_ids(self, messages: Sequence[Message], stage: str) -> list[int]:
-        """A base model has seen no chat markers, so it is given the bare text to continue."""
-        if stage == "pretrain":
-            return self.tokenizer.encode(messages[-1].content)
-        return render_prompt(messages, self.tokenizer)
+        """A base model has seen no chat markers, so it is given the bare text to continue. Raises AskError where there is no room."""
+        ids = self.tokenizer.encode(messages[-1].content) if stage == "pretrain" else render_prompt(messages, self.tokenizer)
+        room = self.model(stage).config.max_positions - self.max_new_tokens
+        if len(ids) > room:
+            raise AskError(f"the question, with what was said before, has {len(ids)} tokens, and {stage} has room for {room}; ask a shorter one")
+        return ids
+
+    def end_id(self, stage: str) -> int:
+        return self.tokenizer.end_of_text_id if stage == "pretrain" else self.tokenizer.end_id
 
     def ask(self, prompt: str, stage: str, question_id: str = "") -> Answer:
         """The greedy answer of one stage to one question."""
         messages = _as_messages(prompt)
-        end = self.tokenizer.end_of_text_id if stage == "pretrain" else self.tokenizer.end_id
-        completion = generate(self.model(stage), [self.prompt_ids(messages, stage)], max_new_tokens=self.max_new_tokens, end_id=end,
-                              temperature=0.0)[0]
+        completion = generate(self.model(stage), [self.prompt_ids(messages, stage)], max_new_tokens=self.max_new_tokens,
+                              end_id=self.end_id(stage), temperature=0.0)[0]
         return self.judged(messages, self.tokenizer.decode(completion.ids).strip(), stage, question_id)
 
     def judged(self, messages: Sequence[Message], text: str, stage: str, question_id: str = "") -> Answer:
@@ -94,7 +98,7 @@ class Session:
         """The answer piece by piece, as it is written."""
         shown, ids = "", []
         for token in stream(self.model(stage), self.prompt_ids(messages, stage), max_new_tokens=self.max_new_tokens,
-                            end_id=self.tokenizer.end_id, temperature=temperature, generator=generator):
+                            end_id=self.end_id(stage), temperature=temperature, generator=generator):
             ids.append(token)
             text = self.tokenizer.decode(ids)
             if not text.endswith("\ufffd"):  # a character may span several tokens

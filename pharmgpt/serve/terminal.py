@@ -1,6 +1,7 @@
 """Chat in the terminal: the answer streams, then its reward and its claims against the knowledge base."""
 import torch
 from rich.console import Console
+from rich.markup import escape
 
 from pharmgpt.serve.session import Answer, Session
 from pharmgpt.text.records import Message
@@ -20,7 +21,7 @@ def show_answer(answer: Answer, console: Console) -> None:
 def show_checks(answer: Answer, console: Console) -> None:
     for check in answer.checks:
         facts = f"  [dim]{', '.join(check.fact_ids)}[/]" if check.fact_ids else ""
-        console.print(f"  {MARK[check.status]} {check.status}: {check.text}{facts}", highlight=False)
+        console.print(f"  {MARK[check.status]} {check.status}: {escape(check.text)}{facts}", highlight=False)
 
 
 def chat(session: Session, stage: str, console: Console, seed: int = 0) -> None:
