@@ -86,13 +86,17 @@ def chat(run_dir: RunOption = None, stage: StageOption = "ppo") -> None:
 
 
 @app.command()
-def exam(run_dir: RunOption = None, as_json: Annotated[bool, typer.Option("--json", help="results.json as it stands.")] = False) -> None:
-    """Sit the exam for every finished stage of a run, and print its table."""
+def exam(
+    run_dir: RunOption = None,
+    stage: Annotated[str, typer.Option("--stage", help="pretrain (or base), experts, sft, reward, ppo, or all.")] = "all",
+    as_json: Annotated[bool, typer.Option("--json", help="For programs: as in results.json.")] = False,
+) -> None:
+    """Sit the exam of every finished stage, or of one, where it is not up to date; print the scores."""
     from rich.console import Console
 
     from pharmgpt import pipeline
 
-    results = pipeline.examine(run_dir)
+    results = pipeline.examine(run_dir, stage, Console(stderr=True))
     if as_json:
         print(json.dumps(results))
         return
@@ -145,14 +149,26 @@ def main() -> None:
     """Run the command and turn what can go wrong into one clear message and an exit code."""
     try:
         app()
-    except KeyboardInterrupt:
-        print("interrupted: what was finished is kept; the same command goes on from there", file=sys.stderr)
-        sys.exit(INTERRUPTED)
-    except ValueError as error:  # every error of ours for bad input is one
-        if type(error) is ValueError or not type(error).__module__.startswith("pharmgpt"):
-            raise
-        print(f"pharmgpt: {error}", file=sys.stderr)
-        sys.exit(WRONG_USE)
+    except SystemExit as stop:  # typer has already turned Ctrl-C into one
+        if stop.code == INTERRUPTED:
+            print("interrupted: what was finished is kept; the same command goes on from there", file=sys.stderr)
+        raise
     except OSError as error:
-        print(f"pharmgpt: {error.filename or 'a file'}: {error.strerror}; free the disk or choose another place, then run again", file=sys.stderr)
-        sys.exit(FAILED)
+        _fail(*_disk_trouble(error))
+    except (ValueError, ArithmeticError) as error:  # ours: bad input is a ValueError, a loss that is no number an ArithmeticError
+        if not type(error).__module__.startswith("pharmgpt"):
+            raise
+        _fail(str(error), WRONG_USE if isinstance(error, ValueError) else FAILED)
+
+
+def _disk_trouble(error: OSError) -> tuple[str, int]:
+    """A wrong path is the person's to mend; a disk that is full or fails is not."""
+    if isinstance(error, (FileNotFoundError, FileExistsError, IsADirectoryError, NotADirectoryError, PermissionError)):
+        return f"{error.filename}: {error.strerror}; check the path", WRONG_USE
+    where = error.filename or "writing a file"
+    return f"{where}: {error.strerror}; free the disk or mend it, then run again: what was finished is kept", FAILED
+
+
+def _fail(message: str, code: int) -> None:
+    print(f"pharmgpt: {message}", file=sys.stderr)
+    sys.exit(code)

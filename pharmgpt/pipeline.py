@@ -11,12 +11,13 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 from pharmgpt import stages
 from pharmgpt.corpus.handbook import excerpt
 from pharmgpt.run import recipe as recipes
-from pharmgpt.run.directory import FORMAT_VERSION, Manifest, RunDir, RunError, newest_run, write_atomically
+from pharmgpt.run.directory import Manifest, RunDir, RunError, newest_run, write_atomically
 from pharmgpt.run.metrics import MetricLog
 from pharmgpt.serve.session import STAGES as ANSWERING
 from pharmgpt.serve.session import Scorer, Session
@@ -64,7 +65,7 @@ def run(recipe: recipes.Recipe, out: Path, console: Console, until: str | None =
     with directory.locked():
         _keep_recipe(directory, recipe, redo)
         line = Line(recipe, directory, console)
-        console.print(f"[bold]{recipe.name}[/], seed {recipe.seed}, into {out}   [dim]{line.device.note}[/]", highlight=False)
+        console.print(f"[bold]{recipe.name}[/], seed {recipe.seed}, into {escape(str(out))}   [dim]{line.device.note}[/]", highlight=False)
         console.print(f"the whole line takes about {stages.expected_minutes(line):.0f} min here, once compiled", highlight=False)
         seconds = _walk(line, until)
         write_atomically(out / "timings.json", json.dumps(seconds | {"total": round(sum(seconds.values()), 2)}, indent=1) + "\n")
@@ -104,10 +105,13 @@ def _is_finished(line: Line, stage: Stage) -> bool:
     if state == "finished":
         line.console.print(f"{stage.name:<13} finished before", highlight=False)
         return True
-    if state in ("stale", "damaged") or _begun_otherwise(line, stage, recipe_hash, inputs):
-        state = state if state != "unfinished" else "stale"
+    if state == "unfinished" and line.directory.begun_otherwise(stage.name, recipe_hash, inputs):
+        state = "stale"
+    if state != "unfinished":
+        changed = ", ".join(line.directory.damaged_files(line.directory.manifest(stage.name))) if state == "damaged" else ""
         moved = line.directory.set_aside(stage.name, state)
-        line.console.print(f"{stage.name:<13} was {state}: moved to {moved.name}, made again", highlight=False)
+        line.console.print(f"{stage.name:<13} was {state}{changed and f' ({changed})'}: moved to {moved.name}, made again", highlight=False,
+                           markup=False)
     return False
 
 
@@ -115,14 +119,12 @@ def _make(line: Line, stage: Stage) -> Manifest:
     """Do the stage's work, or go on with it, and write its manifest last."""
     folder, started = line.folder(stage.name), time.time()
     recipe_hash, inputs = _identity(line, stage)
-    folder.mkdir(parents=True, exist_ok=True)
-    write_atomically(folder / "begun.json", json.dumps(_mark(recipe_hash, inputs)) + "\n")
+    line.directory.begin(stage.name, recipe_hash, inputs)
     log = MetricLog(folder / "metrics.jsonl", stage.name, stages.step_count(line.recipe, stage.name), line.console)
     try:
         stages.WORK[stage.name](line, folder, log)
     finally:
         log.close()
-    (folder / "begun.json").unlink()
     manifest = line.directory.finish(stage.name, recipe_hash=recipe_hash, seed=line.recipe.seed, inputs=inputs,
                                      device=line.device.note, started=started)
     line.console.print(f"{stage.name:<13} {manifest.seconds:6.1f} s", highlight=False)
@@ -132,18 +134,6 @@ def _make(line: Line, stage: Stage) -> Manifest:
 def _identity(line: Line, stage: Stage) -> tuple[str, dict[str, str]]:
     """What decides a stage's result: its recipe sections and seed, and the hashes of what it reads."""
     return line.recipe.section_hash(stage.sections), line.directory.inputs_from(stage.needs) | stages.outside_inputs(line, stage.name)
-
-
-def _begun_otherwise(line: Line, stage: Stage, recipe_hash: str, inputs: dict[str, str]) -> bool:
-    """Whether an unfinished stage was begun from something else, so that its checkpoints must not be continued."""
-    path = line.folder(stage.name) / "begun.json"
-    if not line.folder(stage.name).is_dir():
-        return False
-    return not path.is_file() or json.loads(path.read_text(encoding="utf-8")) != _mark(recipe_hash, inputs)
-
-
-def _mark(recipe_hash: str, inputs: dict[str, str]) -> dict:
-    return {"format_version": FORMAT_VERSION, "recipe_hash": recipe_hash, "inputs": inputs}
 
 
 def _keep_recipe(directory: RunDir, recipe: recipes.Recipe, redo: bool) -> None:
@@ -170,10 +160,10 @@ def find_run(run: Path | None) -> Path:
     return run
 
 
-def open_line(run: Path | None) -> Line:
+def open_line(run: Path | None, console: Console | None = None) -> Line:
     """An existing run's stages, as they were made."""
     path = find_run(run)
-    return Line(recipes.read_recipe(str(path / "recipe.toml"), stages.SECTIONS), RunDir(path), Console())
+    return Line(recipes.read_recipe(str(path / "recipe.toml"), stages.SECTIONS), RunDir(path), console or Console())
 
 
 def open_session(run: Path | None) -> Session:
@@ -206,15 +196,22 @@ def _scorer(line: Line) -> Scorer | None:
     return scored
 
 
-def examine(run: Path | None) -> dict:
-    """Sit every exam of a run that is not up to date, and return its results."""
-    line = open_line(run)
+def examine(run: Path | None, chosen: str, console: Console) -> dict:
+    """Sit the exam of a stage, or of all, where it is not up to date; returns its results. Progress goes to `console`."""
+    name = "pretrain" if chosen == "base" else chosen
+    exams = [stage for stage in STAGES if stage.name.startswith("exam/") and name in ("all", stage.name.removeprefix("exam/"))]
+    if not exams:
+        raise RunError(f"--stage {chosen!r} has no exam; use pretrain, experts, sft, reward, ppo or all")
+    line = open_line(run, console)
     with line.directory.locked():
-        for stage in STAGES:
-            ready = all(line.directory.manifest(need) for need in stage.needs)
-            if stage.name.startswith("exam/") and ready and not _is_finished(line, stage):
+        ready = [stage for stage in exams if all(line.directory.manifest(need) for need in stage.needs)]
+        if not ready:
+            raise RunError(f"{line.directory.path} has no finished stage to examine: go on with `pharmgpt run --out {line.directory.path}`")
+        for stage in ready:
+            if not _is_finished(line, stage):
                 _make(line, stage)
-        return _write_results(line)
+        found = _write_results(line)
+    return found if name == "all" else found | {"stages": {name: found["stages"][name]}}
 
 
 LESSON = "Can I use metformin if my eGFR is 28?"

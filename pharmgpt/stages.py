@@ -32,7 +32,7 @@ from pharmgpt.knowledge.load import load
 from pharmgpt.knowledge.schema import KnowledgeBase
 from pharmgpt.model.checkpoint import load_model
 from pharmgpt.model.device import Device, choose_device, product_speed
-from pharmgpt.run.directory import RunDir, sha256, write_atomically
+from pharmgpt.run.directory import RunDir, RunError, sha256, write_atomically
 from pharmgpt.run.metrics import Log, read_metrics
 from pharmgpt.run.recipe import Recipe
 from pharmgpt.text.records import Cloze, Conversation, Document, PreferencePair, Question, read_jsonl, write_jsonl
@@ -202,8 +202,7 @@ def exam_pretrain(line: Line, out: Path, log: Log) -> None:
     model, words, items = line.model("pretrain"), line.tokenizer(), line.records("cloze", Cloze)
     scores = {f"cloze_{pool}": suite.cloze_score(model, words, [item for item in items if item.pool == pool], line.device.autocast_dtype)
               for pool in ("seen", "held_drugs")}
-    read = read_metrics(line.folder("pretrain") / "metrics.jsonl")
-    start, last = read[0], [record for record in read if "dev_loss" in record][-1]
+    start, last = _said(line, "pretrain", "ln_vocab")[0], _said(line, "pretrain", "dev_loss")[-1]
     scores["nats_per_token"] = Score(last["dev_loss"], None, None, start["ln_vocab"], start["unigram_entropy"])
     scores["bits_per_byte"] = Score(last["dev_bits_per_byte"], None, None, None, None)
     _write_scores(out, scores)
@@ -248,8 +247,16 @@ def _gains(line: Line, after: Sequence[Sheet]) -> dict[str, Score]:
     best = json.loads((line.folder("exam/experts") / "best.json").read_text())["expert"]
     seen = [sheet for sheet in after if sheet.greedy and sheet.pool == "seen"]
     scores["over_best_expert_seen"] = suite.gain(seen, _sheets(line, "experts", f"transcripts-{best}"))
-    kl = [record["kl"] for record in read_metrics(line.folder("ppo") / "metrics.jsonl") if "kl" in record]
-    return scores | {"kl": Score(kl[-1], None, None, 0.0, None)}
+    return scores | {"kl": Score(_said(line, "ppo", "kl")[-1]["kl"], None, None, 0.0, None)}
+
+
+def _said(line: Line, stage: str, key: str) -> list[dict]:
+    """What a stage's log says of `key`, oldest first."""
+    path = line.folder(stage) / "metrics.jsonl"
+    found = [record for record in read_metrics(path) if key in record]
+    if not found:
+        raise RunError(f"{path}: no line has {key!r}, which the exam reports; move {path.parent} away and run again")
+    return found
 
 
 def exam_reward(line: Line, out: Path, log: Log) -> None:
@@ -277,7 +284,7 @@ def results(line: Line) -> dict:
     """results.json: every score of every examined stage, and what they belong to."""
     examined = [stage for stage in ("pretrain", "experts", "sft", "reward", "ppo") if line.directory.manifest(f"exam/{stage}")]
     meta = {"gold_version": GOLD_VERSION, "recipe": line.recipe.name, "seed": line.seed, "knowledge": line.kb.content_hash,
-            "commit": line.directory.manifest("corpus").commit, "device": line.device.note}
+            "commit": line.directory.manifest("corpus").commit, "device": line.directory.manifest("corpus").device}
     return {"meta": meta, "stages": {stage: {name: score._asdict() for name, score in read_scores(line, stage).items()} for stage in examined}}
 
 

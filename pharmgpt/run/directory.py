@@ -19,7 +19,8 @@ from pathlib import Path
 from typing import Literal
 
 FORMAT_VERSION = 1
-VOLATILE = {"metrics.jsonl", "manifest.json"}  # they hold clocks, so no hash looks at them
+BEGUN = "begun.json"  # what an unfinished stage was begun from; it goes once the manifest is there
+VOLATILE = {"metrics.jsonl", "manifest.json", BEGUN}  # they hold clocks or pass away, so no hash looks at them
 State = Literal["finished", "unfinished", "stale", "damaged"]
 
 
@@ -95,7 +96,21 @@ class RunDir:
             started=time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(started)), seconds=round(time.time() - started, 2),
         )
         write_atomically(self.stage(stage) / "manifest.json", json.dumps(asdict(manifest), indent=1, sort_keys=True) + "\n")
+        (self.stage(stage) / BEGUN).unlink(missing_ok=True)
         return manifest
+
+    def begin(self, stage: str, recipe_hash: str, inputs: Mapping[str, str]) -> None:
+        """Note what a stage is begun from, before its first byte is written."""
+        write_atomically(self.stage(stage) / BEGUN, json.dumps(_origin(recipe_hash, inputs)) + "\n")
+
+    def begun_otherwise(self, stage: str, recipe_hash: str, inputs: Mapping[str, str]) -> bool:
+        """Whether an unfinished stage was begun from something else, so that its checkpoints must not be continued."""
+        if not self.stage(stage).is_dir():
+            return False
+        try:
+            return json.loads((self.stage(stage) / BEGUN).read_text(encoding="utf-8")) != _origin(recipe_hash, inputs)
+        except (FileNotFoundError, json.JSONDecodeError, UnicodeDecodeError):
+            return True
 
     def output_hashes(self, stage: str) -> dict[str, str]:
         files = sorted(path for path in self.stage(stage).rglob("*") if path.is_file() and path.name not in VOLATILE)
@@ -118,6 +133,10 @@ class RunDir:
             except BlockingIOError:
                 raise RunError(f"{self.path} is in use by another pharmgpt run; wait for it, or give another --out") from None
             yield
+
+
+def _origin(recipe_hash: str, inputs: Mapping[str, str]) -> dict:
+    return {"format_version": FORMAT_VERSION, "recipe_hash": recipe_hash, "inputs": dict(inputs)}
 
 
 def sha256(path: Path) -> str:

@@ -11,6 +11,8 @@ from typing import Protocol
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
+from pharmgpt.run.directory import write_atomically
+
 SHOWN = ("loss", "dev_loss", "accuracy", "reward", "gold", "kl", "tokens_per_second")
 
 
@@ -47,10 +49,11 @@ class MetricLog:
             self.console.print(f"{self.stage} {step}{of}  {detail}", highlight=False)
 
     def truncate(self, after_step: int) -> None:
+        """Drop the lines of later steps; 0 means that the stage starts anew, so nothing that it said before counts."""
         if not self.path.is_file():
             return
-        lines = [line for line in self.path.read_text(encoding="utf-8").splitlines() if _step(line) <= after_step]
-        self.path.write_text("".join(line + "\n" for line in lines), encoding="utf-8")
+        lines = [line for line in self.path.read_text(encoding="utf-8").splitlines() if _step(line) <= after_step] if after_step else []
+        write_atomically(self.path, "".join(line + "\n" for line in lines))
 
     def close(self) -> None:
         if self.bar:
