@@ -9,7 +9,8 @@ import typer
 from pharmgpt.kb_cli import app as kb_app
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, rich_markup_mode="rich",
-                  help="Train a drug-safety language model from scratch, examine what each stage taught it, and ask it. Not medical advice.")
+                  help="Train a drug-safety language model from scratch, examine what each stage taught it, and ask it. "
+                       "Not medical advice.")
 app.add_typer(kb_app, name="kb")
 
 RUNS = Path("runs")

@@ -58,7 +58,7 @@ def read_recipe(name_or_path: str, overrides: Iterable[str], seed: int | None) -
 
 
 def run(recipe: recipes.Recipe, out: Path, console: Console, until: str | None = None, redo: bool = False) -> Path:
-    """Walk the line into `out` and return it; with `until`, stop after that stage. Raises RunError, RecipeError and each stage's own errors."""
+    """Walk the line into `out` and return it; with `until`, stop after that stage. Raises RunError and each stage's own errors."""
     if until is not None and until not in NAMES:
         raise RunError(f"--until {until!r}: use one of {', '.join(NAMES)}")
     directory = RunDir(out)
@@ -143,8 +143,8 @@ def _keep_recipe(directory: RunDir, recipe: recipes.Recipe, redo: bool) -> None:
         rows = recipes.differing_keys(recipes.read_toml(path), recipes.read_toml_text(recipe.to_toml()))
         if rows:
             shown = "\n  ".join(rows)
-            raise RunError(f"{directory.path} was made with another recipe:\n  {shown}\nUse another --out, or --redo to move its stages aside "
-                           "and make them again.")
+            raise RunError(f"{directory.path} was made with another recipe:\n  {shown}\nUse another --out, or --redo to move its stages "
+                           "aside and make them again.")
     write_atomically(path, recipe.to_toml())
 
 
@@ -180,7 +180,8 @@ def score_pairs(run: Path | None, pairs: Sequence[PlainPair]) -> Iterator[dict]:
         raise RunError(f"{line.directory.path} has no finished reward model: run `pharmgpt run --out {line.directory.path}` again")
     for pair in pairs:
         messages = [Message("user", pair.prompt)]
-        yield asdict(pair) | {"reward_chosen": round(scorer(messages, pair.chosen), 4), "reward_rejected": round(scorer(messages, pair.rejected), 4)}
+        rewards = {f"reward_{which}": round(scorer(messages, getattr(pair, which)), 4) for which in ("chosen", "rejected")}
+        yield asdict(pair) | rewards
 
 
 def _scorer(line: Line) -> Scorer | None:

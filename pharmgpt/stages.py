@@ -219,7 +219,8 @@ def exam_experts(line: Line, out: Path, log: Log) -> None:
         golds[expert.name] = suite.gold_score(sheets)
     best = max(golds, key=lambda name: golds[name].value)
     mean = sum(score.value for score in golds.values()) / len(golds)
-    _write_scores(out, {f"gold_{name}": score for name, score in golds.items()} | {"gold_best": golds[best], "gold_mean": Score(mean, len(asked) * len(golds), None, None, None)})
+    overall = {"gold_best": golds[best], "gold_mean": Score(mean, len(asked) * len(golds), None, None, None)}
+    _write_scores(out, {f"gold_{name}": score for name, score in golds.items()} | overall)
     write_atomically(out / "best.json", json.dumps({"expert": best}) + "\n")
 
 
@@ -285,7 +286,8 @@ def results(line: Line) -> dict:
     examined = [stage for stage in ("pretrain", "experts", "sft", "reward", "ppo") if line.directory.manifest(f"exam/{stage}")]
     meta = {"gold_version": GOLD_VERSION, "recipe": line.recipe.name, "seed": line.seed, "knowledge": line.kb.content_hash,
             "commit": line.directory.manifest("corpus").commit, "device": line.directory.manifest("corpus").device}
-    return {"meta": meta, "stages": {stage: {name: score._asdict() for name, score in read_scores(line, stage).items()} for stage in examined}}
+    scores = {stage: {name: score._asdict() for name, score in read_scores(line, stage).items()} for stage in examined}
+    return {"meta": meta, "stages": scores}
 
 
 WORK = {
@@ -321,6 +323,7 @@ def expected_minutes(line: Line) -> float:
     config = recipe["pretrain"].model
     layer = config.d_model * (2 * config.n_heads + 2 * config.n_kv_heads) * config.head_dim + 3 * config.d_model * config.d_ff
     parameters = config.n_layers * layer + config.d_model * recipe["tokenizer"].vocab_size
-    rows = sum((getattr(recipe[stage], "steps", None) or 0) * recipe[stage].rows * recipe[stage].row_tokens for stage in ("pretrain", "sft", "reward"))
+    rows = sum((getattr(recipe[stage], "steps", None) or 0) * recipe[stage].rows * recipe[stage].row_tokens
+               for stage in ("pretrain", "sft", "reward"))
     ppo_tokens = recipe["ppo"].iterations * recipe["ppo"].prompts * TOKENS_AN_EPISODE * (2 * recipe["ppo"].update.epochs + 2)
     return 6 * parameters * (rows + ppo_tokens) / (0.5 * product_speed(line.device)) / 60 + OTHER_MINUTES

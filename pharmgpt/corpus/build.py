@@ -59,6 +59,7 @@ def build(kb: KnowledgeBase, config: CorpusConfig, out: Path, seed: int) -> None
 
 
 def _questions(kb: KnowledgeBase, split: Split, config: CorpusConfig, seed: int) -> list[Question]:
-    plan = [("train", "seen", config.train_per_family), ("dev", "seen", config.dev_per_family), ("dev", "held_drugs", config.dev_per_family),
+    plan = [("train", "seen", config.train_per_family),
+            ("dev", "seen", config.dev_per_family), ("dev", "held_drugs", config.dev_per_family),
             ("exam", "seen", config.exam_per_family), ("exam", "held_drugs", config.exam_per_family)]
     return [question for part, pool, count in plan for question in questions(kb, split, part, pool, seed, count, partial(excerpt, kb))]

@@ -74,7 +74,8 @@ def _right(margins: np.ndarray) -> np.ndarray:
 
 def _pair(question: Question, best: Sheet, worst: Sheet) -> PreferencePair:
     return PreferencePair(f"exam-{question.id}", question.messages, best.answer, worst.answer, "onpolicy", "exam", question.pool,
-                          question.family, question.reference, question.template_id, question.drugs, question.fact_ids, best.gold, worst.gold)
+                          question.family, question.reference, question.template_id, question.drugs, question.fact_ids,
+                          best.gold, worst.gold)
 
 
 def _cluster(pair: PreferencePair) -> str:

@@ -93,7 +93,8 @@ def mark(kb: KnowledgeBase, question: Question, spoken: Spoken, greedy: bool = T
     marks: Grade = grade(kb, question, spoken.text, spoken.ended)
     return Sheet(
         question.id, question.family, question.pool, greedy, sample, spoken.text, spoken.ended, round(marks.gold, 6), marks.decision,
-        question.decision, question.severity, marks.unsafe, dict(marks.elements), tuple(f"{reason}: {text}" for text, reason in marks.penalties),
+        question.decision, question.severity, marks.unsafe, dict(marks.elements),
+        tuple(f"{reason}: {text}" for text, reason in marks.penalties),
         "+".join(question.drugs[:2]) or question.id,
     )
 

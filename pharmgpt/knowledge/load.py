@@ -43,7 +43,8 @@ def _entries(file: Path, table: str, kind: type[S]) -> list[S]:
     raw = _toml(file)
     for key in raw.keys() - {table}:
         raise KnowledgeError(f"{file}: unknown key {key!r}; this file holds [[{table}]] tables only")
-    return [_validated(kind, entry, file, f"{table} {entry.get('id', number)}: ") for number, entry in enumerate(raw.get(table, []), start=1)]
+    return [_validated(kind, entry, file, f"{table} {entry.get('id', number)}: ")
+            for number, entry in enumerate(raw.get(table, []), start=1)]
 
 
 def _by_id(entries: list[S], file: Path) -> dict[str, S]:

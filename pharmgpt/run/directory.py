@@ -71,7 +71,8 @@ class RunDir:
         for stage in stages:
             manifest = self.manifest(stage)
             if manifest is None:
-                raise RunError(f"{self.stage(stage)} is not finished, and a later stage needs it: run `pharmgpt run --out {self.path}` again")
+                raise RunError(f"{self.stage(stage)} is not finished, and a later stage needs it: "
+                               f"run `pharmgpt run --out {self.path}` again")
             found |= manifest.outputs
         return found
 

@@ -48,7 +48,8 @@ def presets() -> list[str]:
     return sorted(path.stem for path in PRESETS.glob("*.toml"))
 
 
-def read_recipe(name_or_path: str, sections: Mapping[str, type[BaseModel]], overrides: Iterable[str] = (), seed: int | None = None) -> Recipe:
+def read_recipe(name_or_path: str, sections: Mapping[str, type[BaseModel]], overrides: Iterable[str] = (),
+                seed: int | None = None) -> Recipe:
     """Read a preset or a TOML file, apply `key=value` overrides, validate. Raises RecipeError."""
     path = _find(name_or_path)
     raw = read_toml(path)

@@ -67,7 +67,8 @@ class Session:
         if stage not in self.models:
             folder = self.run / stage
             if not (folder / "manifest.json").is_file():
-                raise AskError(f"{folder} is not finished, so it cannot answer: run `pharmgpt run --out {self.run}`, or ask another --stage")
+                raise AskError(f"{folder} is not finished, so it cannot answer: run `pharmgpt run --out {self.run}`, "
+                               "or ask another --stage")
             self.models[stage] = load_model(self.newest_step(folder))
         return self.models[stage]
 
@@ -76,7 +77,8 @@ class Session:
         ids = self.tokenizer.encode(messages[-1].content) if stage == "pretrain" else render_prompt(messages, self.tokenizer)
         room = self.model(stage).config.max_positions - self.max_new_tokens
         if len(ids) > room:
-            raise AskError(f"the question, with what was said before, has {len(ids)} tokens, and {stage} has room for {room}; ask a shorter one")
+            raise AskError(f"the question, with what was said before, has {len(ids)} tokens, and {stage} has room for {room}; "
+                           "ask a shorter one")
         return ids
 
     def end_id(self, stage: str) -> int:

@@ -44,7 +44,8 @@ class SftConfig(BaseModel):
 
 
 def sft(config: SftConfig, tokenizer: Tokenizer, start: Path, conversations: Iterable[Conversation],
-        dev_conversations: Iterable[Conversation], documents: Iterable[Document], *, out: Path, log: Log, device: Device, seed: int) -> Path:
+        dev_conversations: Iterable[Conversation], documents: Iterable[Document], *,
+        out: Path, log: Log, device: Device, seed: int) -> Path:
     """`start` is a folder of weights (a step of pretraining). Returns the folder of the last step."""
     segments, ledger = conversation_segments(conversations, tokenizer, config.row_tokens)
     dev_segments, _ = conversation_segments(dev_conversations, tokenizer, config.row_tokens)
