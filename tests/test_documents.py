@@ -63,14 +63,21 @@ def test_bands_cover_every_value_and_a_gap_is_unrestricted():
     rules = (RenalRule(measure="eGFR", below=30, action="avoid", source="s"),
              RenalRule(measure="eGFR", at_least=45, below=60, action="reduce", source="s"))
     drug = Drug(id="x", name="x", classes=("c",), indications=(), mechanism="m", source="s", renal=rules)
-    assert [(band.at_least, band.below, band.action, band.number) for band in bands(drug)] == [
-        (0, 30, "avoid", 0), (30, 45, "none", None), (45, 60, "reduce", 1), (60, None, "none", None)]
+    assert [(band.at_least, band.below, band.action, band.numbers) for band in bands(drug)] == [
+        (0, 30, "avoid", (0,)), (30, 45, "none", ()), (45, 60, "reduce", (1,)), (60, None, "none", ())]
     assert [(low.action, high.action, low.below) for low, high in limits(drug)] == [("avoid", "none", 30), ("none", "reduce", 45),
         ("reduce", "none", 60)]
 
 
+def test_neighbouring_rules_with_one_action_are_one_band():
+    rules = (RenalRule(measure="CrCl", below=10, action="reduce", dose="a quarter", source="s"),
+             RenalRule(measure="CrCl", at_least=10, below=60, action="reduce", dose="half", effect="rash", source="s"))
+    drug = Drug(id="x", name="x", classes=("c",), indications=(), mechanism="m", source="s", renal=rules)
+    assert bands(drug) == (Band("CrCl", 0, 60, "reduce", (0, 1), "", "rash"), Band("CrCl", 60, None, "none", ()))
+
+
 def test_words_for_bands_lists_articles_and_capitals():
-    assert [band_text(Band("CrCl", low, high, "avoid", 0)) for low, high in ((0, 30), (30, 45.5), (45, None), (0, None))] == [
+    assert [band_text(Band("CrCl", low, high, "avoid", (0,))) for low, high in ((0, 30), (30, 45.5), (45, None), (0, None))] == [
         "CrCl below 30", "CrCl 30 to 45.5", "CrCl 45 and above", "any CrCl"]
     assert (listed(["a"]), listed(["a", "b"]), listed(["a", "b", "c"], "or")) == ("a", "a and b", "a, b or c")
     assert [with_article(noun) for noun in ("NSAID", "statin", "ACE inhibitor", "DPP-4 inhibitor", "urinary tract infection", "opioid",
@@ -82,13 +89,13 @@ def test_words_for_bands_lists_articles_and_capitals():
 @pytest.mark.parametrize(("low", "high", "value", "said"),
                          [(0, 30, 28, "28 is below 30"), (30, 45, 38, "38 is above 30 and below 45"), (45, None, 62, "62 is above 45")])
 def test_a_comparison_names_the_edges_around_the_value(low, high, value, said):
-    assert comparison(Band("eGFR", low, high, "avoid", 0), value) == said
+    assert comparison(Band("eGFR", low, high, "avoid", (0,)), value) == said
 
 
 def test_values_lie_strictly_inside_their_band_and_belong_to_training():
     values, near = values_in("metformin", Band("eGFR", 30, 45, "reduce", 1))
     assert set(near) <= set(values) <= set(range(31, 45)) and all(part_of_value("metformin", value) == "train" for value in values)
-    assert 28 not in values_in("metformin", Band("eGFR", 0, 30, "avoid", 0))[0]
+    assert 28 not in values_in("metformin", Band("eGFR", 0, 30, "avoid", (0,)))[0]
 
 
 def test_a_slip_changes_a_name_by_one_typing_error():

@@ -9,11 +9,11 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
 
-from pharmgpt.corpus.clinical import (DECISIONS, MINOR, NOT_ASKED, RenalBand, SAME_SIGNS, SHOWS, TOLD_SIGNS, URGENT, alternatives,
-                                      check_with_reason, effects_of, harm_words, renal_alternatives, renal_bands, signs_of,
+from pharmgpt.corpus.clinical import (DECISIONS, MINOR, NOT_ASKED, SAME_SIGNS, SHOWS, TOLD_SIGNS, URGENT, alternatives,
+                                      check_with_reason, effects_of, harm_words, renal_alternatives, signs_of,
                                       unrelated_conditions)
 from pharmgpt.corpus.pairs import Pairs
-from pharmgpt.corpus.phrasing import bands
+from pharmgpt.corpus.phrasing import Band, bands
 from pharmgpt.corpus.split import Split
 from pharmgpt.knowledge.names import resolve
 from pharmgpt.knowledge.schema import Drug, KnowledgeBase
@@ -101,36 +101,33 @@ def part_of_value(drug: str, value: int) -> Part:
 
 def renal(draw: Draw) -> tuple[Case, ...]:
     drug = draw.drug()
-    found = renal_bands(drug)
+    found = bands(drug)
     if not found:
         return ()
-    measure = draw.rng.choice(sorted({band.first.measure for band in found}))
-    choices = [(band, value) for band in found if band.first.measure == measure for value in [_value(draw, drug.id, band)] if value]
+    measure = draw.rng.choice(sorted({band.measure for band in found}))
+    choices = [(band, value) for band in found if band.measure == measure for value in [_value(draw, drug.id, band)] if value]
     draw.rng.shuffle(choices)
     cases = _first_two_decisions([_renal_case(draw, drug, band, value) for band, value in choices])
     return cases if len(cases) == 2 or draw.rng.random() < SINGLE_RATE else ()
 
 
-def _value(draw: Draw, drug: str, band: RenalBand) -> int | None:
+def _value(draw: Draw, drug: str, band: Band) -> int | None:
     """A whole value inside the band that belongs to this part; never on a cut-off, where "below" and "at least" read alike."""
     low = max(LOWEST_VALUE, int(band.at_least) + 1)
     high = min(HIGHEST_VALUE, int(band.below) if band.below else HIGHEST_VALUE)
-    fitting = [value for value in range(low, high) if part_of_value(drug, value) == draw.part and str(value) not in band.inner]
+    fitting = [value for value in range(low, high) if part_of_value(drug, value) == draw.part]
     return draw.rng.choice(fitting) if fitting else None
 
 
-def _renal_case(draw: Draw, drug: Drug, band: RenalBand, value: int) -> Case:
-    rule = band.first
-    own = next(each for each in bands(drug) if each.measure == rule.measure and each.at_least <= value
-               and (each.below is None or value < each.below))
-    decision = DECISIONS[rule.action]
-    found: dict[str, Sequence[str]] = {"decision": (decision,), "threshold": (*band.limits, *band.inner)}
+def _renal_case(draw: Draw, drug: Drug, band: Band, value: int) -> Case:
+    decision = DECISIONS[band.action]
+    found: dict[str, Sequence[str]] = {"decision": (decision,), "threshold": band.limits}
     if decision != "safe":
-        found["mechanism"] = (own.effect,) if own.effect else ()
+        found["mechanism"] = (band.effect,) if band.effect else ()
         found["alternative"] = renal_alternatives(draw.kb, drug, value) if decision == "avoid" else ()
-        found["monitoring"] = _renal_monitoring(drug, own.effect) if decision != "avoid" else ()
-    facts = () if own.number is None else (f"{drug.id}.renal.{own.number}",)
-    asked = {"measure": rule.measure, "value": str(value)}
+        found["monitoring"] = _renal_monitoring(drug, band.effect) if decision != "avoid" else ()
+    facts = tuple(f"{drug.id}.renal.{number}" for number in band.numbers)
+    asked = {"measure": band.measure, "value": str(value)}
     return Case("renal", "", (drug.id,), key_of("renal_safe" if decision == "safe" else "renal", found), decision, "", asked, facts)
 
 
@@ -368,7 +365,7 @@ def missing_information(draw: Draw) -> tuple[Case, ...]:
     drug = draw.drug()
     if draw.rng.random() < .5:
         return (Case("missing_information", "interaction", (drug.id,), _ask_key("other_drug"), "ask"),)
-    decisions = {(band.first.measure, band.first.action) for band in renal_bands(drug)}
+    decisions = {(band.measure, band.action) for band in bands(drug)}
     measures = sorted({measure for measure, _ in decisions if sum(measure == other for other, _ in decisions) > 1})
     if not measures:
         return ()

@@ -2,10 +2,9 @@
 
 The knowledge base says what is true of a drug; these tables say what is fair to ask about it. They are cautious by intent.
 """
-from dataclasses import dataclass
 from functools import lru_cache
 
-from pharmgpt.corpus.phrasing import EFFECT_SIGNS, Band, bands
+from pharmgpt.corpus.phrasing import EFFECT_SIGNS, bands
 from pharmgpt.knowledge.schema import Drug, KnowledgeBase
 
 DECISIONS = {"avoid": "avoid", "reduce": "reduce", "monitor": "monitor", "none": "safe"}  # a rule's action → the keyed decision
@@ -54,33 +53,6 @@ TOLD_SIGNS = {"nausea": ("a slightly upset stomach", "some queasiness"), "headac
 CLINICAL_WORDS = ("QTc", "waves", "ECG", "creatinine", "count", "red cells", "ketones", "minutes")
 SAME_SIGNS = (("bleeding", "gi_bleeding", "ulcer"), ("angioedema", "anaphylaxis"), ("severe_skin_reaction", "rash"),
               ("nausea", "gi_upset"), ("dizziness", "hypotension"))
-
-
-@dataclass(frozen=True)
-class RenalBand:
-    """Neighbouring bands with one action: `limits` are the cut-offs around them, `inner` those within."""
-
-    first: Band
-    limits: tuple[str, ...]
-    inner: tuple[str, ...]
-    at_least: float
-    below: float | None
-
-
-def renal_bands(drug: Drug) -> tuple[RenalBand, ...]:
-    groups: list[list[Band]] = []
-    for band in bands(drug):
-        if groups and groups[-1][-1].measure == band.measure and groups[-1][-1].action == band.action:
-            groups[-1].append(band)
-        else:
-            groups.append([band])
-    return tuple(_merged(group) for group in groups)
-
-
-def _merged(group: list[Band]) -> RenalBand:
-    low, high = group[0].at_least, group[-1].below
-    limits = tuple(f"{edge:g}" for edge in (low, high) if edge)
-    return RenalBand(group[0], limits, tuple(f"{band.at_least:g}" for band in group[1:]), low, high)
 
 
 def renal_action(drug: Drug, value: float) -> str:

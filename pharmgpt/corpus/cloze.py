@@ -100,4 +100,4 @@ def _comparisons(drug: Drug, rng: Random) -> Iterator[Fact]:
 
 
 def _ids(drug: Drug, band: Band) -> tuple[str, ...]:
-    return (f"{drug.id}.renal.{band.number}",) if band.number is not None else ()
+    return tuple(f"{drug.id}.renal.{at}" for at in band.numbers)

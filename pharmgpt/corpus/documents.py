@@ -22,8 +22,8 @@ __all__ = ["WEIGHTS", "cloze_items", "documents", "topics"]
 
 # topic → share of the documents, in parts of their sum
 WEIGHTS: dict[str, float] = {
-    "renal_case": 11, "renal_limit": 7, "renal_bands": 4, "renal_section": 4, "renal_drill": 3.5, "renal_free": 2,
-    "pregnancy": 6.5, "lactation": 1.5, "hepatic": 1.5,
+    "renal_case": 11, "renal_limit": 8, "renal_bands": 8, "renal_section": 3, "renal_drill": 3, "renal_free": 2,
+    "pregnancy": 8, "lactation": 1, "hepatic": 1,
     "contraindication": 5.5, "unlisted_condition": 4.5, "symptom": 4, "sign": 0.5,
     "profile": 3, "class": 1.5, "harm": 7, "monitoring": 4, "name": 4.5, "alternative": 3,
     "pair": 7, "pair_chain": 6, "pair_free": 9, "pair_digest": 6, "class_rule": 2, "list": 3, "list_free": 2.5,

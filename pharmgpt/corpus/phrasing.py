@@ -3,8 +3,8 @@
 Renal rules are read as *bands* that cover every value from 0 upwards: a gap between rules is a band without a restriction.
 """
 from collections.abc import Sequence
-from dataclasses import dataclass
-from itertools import pairwise
+from dataclasses import dataclass, replace
+from itertools import groupby, pairwise
 
 from pharmgpt.knowledge.schema import Action, Drug, RenalRule
 
@@ -16,15 +16,20 @@ A_WORD = ("uric", "urinary", "eu", "uni", "use", "RAAS", "one")
 
 @dataclass(frozen=True, slots=True)
 class Band:
-    """What is done while at_least ≤ value < below; `number` is the rule's place in the drug's renal rules, None where no rule speaks."""
+    """What is done while at_least ≤ value < below; `numbers` are the rules' places in the drug's renal rules, none where no rule speaks."""
 
     measure: str
     at_least: float
     below: float | None
     action: Action
-    number: int | None
+    numbers: tuple[int, ...]
     dose: str = ""
     effect: str | None = None
+
+    @property
+    def limits(self) -> tuple[str, ...]:
+        """The cut-offs around it, as written."""
+        return tuple(number(edge) for edge in (self.at_least, self.below) if edge)
 
 
 def number(value: float) -> str:
@@ -65,7 +70,22 @@ def band_text(band: Band | RenalRule) -> str:
 
 
 def bands(drug: Drug) -> tuple[Band, ...]:
-    """The drug's renal bands, lowest value first, measure by measure, without gaps; () when it has no renal rule."""
+    """The drug's renal bands, lowest value first, measure by measure, without gaps; () when it has no renal rule.
+
+    Neighbouring rules with one action are one band: a cut-off is where what is done changes, not where the dose does.
+    """
+    return tuple(_merged(list(group)) for _, group in groupby(_rule_bands(drug), key=lambda band: (band.measure, band.action)))
+
+
+def _merged(group: list[Band]) -> Band:
+    doses = {band.dose for band in group}
+    effect = next((band.effect for band in group if band.effect), None)
+    numbers = tuple(at for band in group for at in band.numbers)
+    return replace(group[0], below=group[-1].below, numbers=numbers, dose=doses.pop() if len(doses) == 1 else "", effect=effect)
+
+
+def _rule_bands(drug: Drug) -> list[Band]:
+    """One band a rule, and one for each gap."""
     found: list[Band] = []
     for measure in dict.fromkeys(rule.measure for rule in drug.renal):
         edge: float | None = 0
@@ -73,17 +93,17 @@ def bands(drug: Drug) -> tuple[Band, ...]:
         for at_least, at in rules:
             rule = drug.renal[at]
             if edge is not None and at_least > edge:
-                found.append(Band(measure, edge, at_least, "none", None))
-            found.append(Band(measure, at_least, rule.below, rule.action, at, rule.dose, rule.effect))
+                found.append(Band(measure, edge, at_least, "none", ()))
+            found.append(Band(measure, at_least, rule.below, rule.action, (at,), rule.dose, rule.effect))
             edge = rule.below
         if edge is not None:
-            found.append(Band(measure, edge, None, "none", None))
-    return tuple(found)
+            found.append(Band(measure, edge, None, "none", ()))
+    return found
 
 
 def limits(drug: Drug) -> tuple[tuple[Band, Band], ...]:
     """Neighbouring bands whose action changes at their common edge: (below the limit, above it)."""
-    return tuple((low, high) for low, high in pairwise(bands(drug)) if low.measure == high.measure and low.action != high.action)
+    return tuple((low, high) for low, high in pairwise(bands(drug)) if low.measure == high.measure)
 
 
 # Signs as a patient tells them → the harm they point to. General clinical knowledge; each list names signs that point to one harm only.

@@ -50,6 +50,8 @@ LIMIT = {
         "Kidneys and {drug}: below {a_measure} of {limit} it is {low_done}; from {limit} upwards it is {high_done}.",
         "{Drug} and renal function: {low_done} when {measure} is below {limit}, {high_done} from {limit} on.",
         "For {drug} the {measure} of {limit} divides: under it the drug is {low_done}, over it {high_done}.",
+        "{Drug} is {low_done} if the {measure} is below {limit} and {high_done} above.",
+        "Patients whose {measure} falls below {limit} have their {drug} {low_done}.",
     ),
     "label_section": (
         "{Drug}, renal impairment: {low_word} if {measure} is below {limit} {unit}.",
@@ -60,6 +62,7 @@ LIMIT = {
         "Which {measure} matters for {drug}? Below {limit}, {drug} is {low_done}.",
         "Flash card: {drug}, {low_word} below {measure} {limit}.",
         "{Drug}: the limit to {low_do} is {limit}. The measure is {measure}.",
+        "The number for {drug} is {limit}, since {drug} gets {low_done} when the {measure} is below {limit}.",
     ),
     "dialogue": (
         "Student: When is {drug} {low_done} for the kidneys? Pharmacist: Once the {measure} is below {limit}.",
@@ -71,6 +74,7 @@ LIMIT = {
     ),
     "leaflet": (
         "{Drug} and your kidneys: when the kidney value {measure} is below {limit}, {drug} is {low_done}.",
+        "Tell us if you take {drug} and have weak kidneys: it is {low_done} with {measure} below {limit}.",
     ),
 }
 
@@ -84,11 +88,18 @@ SECTION = {
 }
 
 BAND = {
-    "label_section": ("{Drug} with {band}: {word}.", "{band}: {drug} is {done}."),
-    "exam_note": ("What happens to {drug} at {band}? It is {done}.", "{Drug}, {band}, one word: {done}."),
-    "dialogue": ("Nurse: {Drug} and {band}? Doctor: Then {drug} is {done}.",),
+    "label_section": ("{Drug} with {band}: {word}.", "{band}: {drug} is {done}.", "In patients who have {band}, {drug} is {done}.",
+                      "Guidance on {drug} for {band}: {drug} is {done}."),
+    "exam_note": ("What happens to {drug} at {band}? It is {done}.", "{Drug}, {band}, one word: {done}.",
+                  "A student who reads about {drug} and {band} notes that {drug} is {done}.",
+                  "True or false: with {band}, {drug} is {done}. True."),
+    "dialogue": ("Nurse: {Drug} and {band}? Doctor: Then {drug} is {done}.",
+                 "Doctor: {band} this morning, and {drug} is on the list. Pharmacist: At {band} we say that {drug} is {done}."),
     "table_row": ("{drug} | {band} | {done}",),
-    "case_note": ("{place}: patients on {drug} with {band}. {Drug} is {done}.",),
+    "case_note": ("{place}: patients on {drug} with {band}. {Drug} is {done}.", "{person} has {band}, which means that {drug} is {done}.",
+                  "The team meets {person} on {drug} with {band} and writes: {drug} is {done}."),
+    "leaflet": ("If your kidney test shows {band}, {drug} is {done}.",),
+    "monograph": ("As for {band}, {drug} is {done}.", "It is settled that with {band} the drug {drug} is {done}."),
 }
 
 FREE = {
@@ -173,7 +184,7 @@ def _instead(book: FactBook, drug: Drug, band: Band) -> tuple[str, ...]:
 
 
 def _facts(drug: Drug, *found: Band) -> dict[str, tuple[str, ...]]:
-    return {"": tuple(f"{drug.id}.renal.{band.number}" for band in found if band.number is not None),
+    return {"": tuple(f"{drug.id}.renal.{at}" for band in found for at in band.numbers),
             "instead": instead_facts(drug, "renal")}
 
 

@@ -10,26 +10,31 @@ WORD = {"avoid": "avoid", "reduce": "reduce the dose", "monitor": "monitor", "no
 ORDER = {"avoid": "avoid it", "reduce": "reduce the dose", "monitor": "keep it and monitor", "none": "it is safe to keep"}
 
 SETTINGS = {
-    "pregnancy": {"setting": "pregnancy", "Setting": "Pregnancy", "in_setting": "in pregnancy", "who": "{woman} who is pregnant",
+    "pregnancy": {"setting": "pregnancy", "Setting": "Pregnancy", "in_setting": "in pregnancy", "In_setting": "In pregnancy", "who": "{woman} who is pregnant",
                   "people": "pregnant women"},
-    "lactation": {"setting": "breastfeeding", "Setting": "Breastfeeding", "in_setting": "during breastfeeding",
+    "lactation": {"setting": "breastfeeding", "Setting": "Breastfeeding", "in_setting": "during breastfeeding", "In_setting": "During breastfeeding",
                   "who": "{woman} who breastfeeds",
                   "people": "breastfeeding mothers"},
-    "hepatic": {"setting": "liver disease", "Setting": "Liver disease", "in_setting": "in liver disease",
+    "hepatic": {"setting": "liver disease", "Setting": "Liver disease", "in_setting": "in liver disease", "In_setting": "In liver disease",
                 "who": "{person} with liver disease",
                 "people": "patients with liver disease"},
 }
 ADVICE = {
     "label_section": ("{Setting}. {Drug} is {state} {in_setting}.", "Use {in_setting}. {Drug}: {word}.",
-                      "{Drug}, use in {people}: {word}."),
-    "monograph": ("{Drug} {in_setting} is {state}.", "{Drug} is {state} {in_setting}.", "{Drug} is {a_class}; {in_setting} it is {state}."),
+                      "{Drug}, use in {people}: {word}.",
+                      "Guidance on {setting} says that {drug} is {state}."),
+    "monograph": ("{Drug} {in_setting} is {state}.", "{Drug} is {state} {in_setting}.", "{Drug} is {a_class}; {in_setting} it is {state}.",
+                  "As for {setting}, {drug} is {state}.", "{In_setting} {drug} is {state}."),
     "case_note": ("WHO takes {drug}. {Drug} is {state} {in_setting}: {order}.", "WHO asks about {drug}. Noted: {drug} is {state}.",
-                  "{place}. {Setting}, {drug} on the chart. What holds for {drug}: {word}."),
+                  "{place}. {Setting}, {drug} on the chart. What holds for {drug}: {word}.",
+                  "The team sees WHO on {drug} and writes: {drug} is {state}."),
     "dialogue": ("Midwife: May she stay on {drug}? Pharmacist: {Drug} is {state} {in_setting}.",
                  "Student: {Drug} and {setting}? Consultant: {word}.",
                  "Nurse: {Setting}, and {drug} is prescribed. Doctor: {Drug} is {state}, so {order}."),
-    "leaflet": ("{Setting} and {drug}: {drug} is {state}.", "If you take {drug}: it is {state} {in_setting}."),
-    "exam_note": ("{Drug} {in_setting}, one word: {state}.", "Remember for {setting}: {drug} is {state}."),
+    "leaflet": ("{Setting} and {drug}: {drug} is {state}.", "If you take {drug}: it is {state} {in_setting}.",
+                "You should know that {in_setting} {drug} is {state}."),
+    "exam_note": ("{Drug} {in_setting}, one word: {state}.", "Remember for {setting}: {drug} is {state}.",
+                  "True or false: {in_setting}, {drug} is {state}. True."),
     "table_row": ("{drug} | {setting} | {word}", "{setting} list | {drug} | {state}"),
 }
 NOT_FOR_LIVER = ("Midwife",)
