@@ -58,6 +58,9 @@ def ask(
     if (file is None) == (question == ""):
         raise UsageError('give one question, or --file questions.jsonl: pharmgpt ask "Can I use metformin if my eGFR is 28?"')
     prompts = [Prompt("", question)] if file is None else list(read_jsonl(file, Prompt))
+    for prompt in prompts:
+        if file and not prompt.prompt.strip():
+            raise UsageError(f"{file}: question {prompt.id!r} is empty; write one, or delete its line")
     session = pipeline.open_session(run_dir)
     answers = (session.ask(prompt.prompt, name, prompt.id) for prompt in prompts for name in stages)
     if out or as_json:

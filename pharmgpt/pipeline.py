@@ -76,12 +76,23 @@ def run(recipe: recipes.Recipe, out: Path, console: Console, until: str | None =
 
 def _walk(line: Line, until: str | None) -> dict[str, float]:
     seconds = {}
-    for stage in STAGES:
+    last = NAMES.index(until) if until else len(STAGES)
+    for place, stage in enumerate(STAGES):
+        if place > last:
+            _sweep(line, stage)
+            continue
         manifest = line.directory.manifest(stage.name) if _is_finished(line, stage) else _make(line, stage)
         seconds[stage.name] = manifest.seconds
-        if stage.name == until:
-            break
     return seconds
+
+
+def _sweep(line: Line, stage: Stage) -> None:
+    """A stage beyond --until that stands on what has since been made otherwise would answer and report what is no longer true."""
+    if line.directory.manifest(stage.name) is None:
+        return
+    ready = all(line.directory.manifest(need) for need in stage.needs)
+    if not ready or line.directory.is_stale(stage.name, *_identity(line, stage)):
+        _set_aside(line, stage, "stale")
 
 
 def _write_results(line: Line) -> dict:
@@ -108,11 +119,14 @@ def _is_finished(line: Line, stage: Stage) -> bool:
     if state == "unfinished" and line.directory.begun_otherwise(stage.name, recipe_hash, inputs):
         state = "stale"
     if state != "unfinished":
-        changed = ", ".join(line.directory.damaged_files(line.directory.manifest(stage.name))) if state == "damaged" else ""
-        moved = line.directory.set_aside(stage.name, state)
-        line.console.print(f"{stage.name:<13} was {state}{changed and f' ({changed})'}: moved to {moved.name}, made again", highlight=False,
-                           markup=False)
+        _set_aside(line, stage, state)
     return False
+
+
+def _set_aside(line: Line, stage: Stage, state: str) -> None:
+    changed = f" ({', '.join(line.directory.damaged_files(line.directory.manifest(stage.name)))})" if state == "damaged" else ""
+    moved = line.directory.set_aside(stage.name, state)
+    line.console.print(f"{stage.name:<13} was {state}{changed}: moved to {moved.name}", highlight=False, markup=False)
 
 
 def _make(line: Line, stage: Stage) -> Manifest:

@@ -80,9 +80,14 @@ class RunDir:
         manifest = self.manifest(stage)
         if manifest is None:
             return "unfinished"
-        if (manifest.recipe_hash, manifest.inputs, manifest.format_version) != (recipe_hash, dict(inputs), FORMAT_VERSION):
+        if self.is_stale(stage, recipe_hash, inputs):
             return "stale"
         return "damaged" if self.damaged_files(manifest) else "finished"
+
+    def is_stale(self, stage: str, recipe_hash: str, inputs: Mapping[str, str]) -> bool:
+        """Whether a finished stage was made from something else."""
+        manifest = self.manifest(stage)
+        return (manifest.recipe_hash, manifest.inputs, manifest.format_version) != (recipe_hash, dict(inputs), FORMAT_VERSION)
 
     def damaged_files(self, manifest: Manifest) -> list[str]:
         return [name for name, digest in manifest.outputs.items()
