@@ -370,7 +370,6 @@ CLINICAL: dict[str, tuple[str, ...]] = {
         "Can I wait with {sign} if I am on {drug}, or must I go in now?",
         "Could {sign} be due to {drug}?",
         "Could it be the {drug}? I have {sign}.",
-        "Could {drug} be behind {sign}?",
         "Does {drug} ever lead to {sign}?",
         "Does having {sign} mean that I am not tolerating {drug}?",
         "Does someone with {sign} on {drug} need the hospital?",

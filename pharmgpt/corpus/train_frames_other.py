@@ -176,7 +176,7 @@ OTHER: dict[str, tuple[str, ...]] = {
         "The hospital sent Dad home with {name}. What should we look out for?",
         "Dose of {name} at an eGFR of {value}?",
         "Is it dangerous to drive after taking {name}?",
-        "Does {name} harm the kidneys?",
+
         "Should {name} be stopped before an operation?",
         "Nurse here, resident arrived with {name}. How is it monitored?",
         "With an eGFR of {value}, may I go on taking {name}?",
