@@ -149,7 +149,9 @@ def cloze_score(model: Transformer, tokenizer: Tokenizer, items: Sequence[Cloze]
     spoken = generate(model, prompts, max_new_tokens=max(map(len, answers)) + 1, end_id=tokenizer.end_of_text_id, dtype=dtype)
     right = [_begins(tokenizer.decode(one.ids), item.answer) for one, item in zip(spoken, items, strict=True)]
     kinds = [item.kind for item in items]
-    chance = float(np.mean([max(Counter(i.answer for i in items if i.kind == kind).values()) / kinds.count(kind) for kind in set(kinds)]))
+    most_frequent = [max(Counter(item.answer for item in items if item.kind == kind).values()) / kinds.count(kind)
+                     for kind in sorted(set(kinds))]  # sorted: a set's order differs from process to process, and so would the last digit
+    chance = float(np.mean(most_frequent))
     return macro_score(right, kinds, ["+".join(item.drugs) or item.id for item in items], chance=chance)
 
 
