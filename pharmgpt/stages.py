@@ -46,7 +46,7 @@ from pharmgpt.train.sft import SftConfig, sft
 from pharmgpt.train.state import newest_step
 
 R = TypeVar("R")
-TOKENS_AN_EPISODE = 70  # prompt and answer, about
+TOKENS_AN_EPISODE = 45  # prompt and answer, about
 OTHER_MINUTES = 1.0  # corpus, sampling and exams, about
 
 

@@ -83,3 +83,9 @@ def test_a_value_without_its_cluster_is_refused():
 
 def test_an_interval_needs_no_more_than_weights():
     assert bootstrap_interval(lambda weights: weights.sum(axis=1), ["a", "b", "c"]) == (3.0, 3.0)
+
+
+def test_answers_that_all_agree_are_not_certain():
+    none = mean_score([0.0] * 20, [f"drug{at // 2}" for at in range(20)])
+    assert none.value == 0 and none.ci95 == pytest.approx((0, 1 - 0.025 ** (1 / 10)))  # (1 − p)^10 = .025
+    assert mean_score([1.0, 1.0], ["a", "b"]).ci95[0] == pytest.approx(0.025 ** (1 / 2))

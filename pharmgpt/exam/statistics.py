@@ -9,6 +9,7 @@ from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 import numpy as np
+from scipy.stats import binomtest
 
 DRAWS, LEVEL, SEED = 2000, 0.95, 0
 Statistic = Callable[[np.ndarray], np.ndarray]  # weights (draws, n) → a value a draw; nan where a draw leaves nothing
@@ -32,9 +33,18 @@ def mean_score(
     baseline: float | None = None,
     also: Sequence[str] | None = None,
 ) -> Score:
-    """Mean over observations."""
+    """Mean over observations. Where all are 0 or all are 1, resampling sees no spread and would look certain: the interval is then exact."""
     x = np.asarray(values, dtype=float)
-    return score(lambda weights: _weighted_mean(weights, x), len(x), clusters, chance, baseline, also)
+    found = score(lambda weights: _weighted_mean(weights, x), len(x), clusters, chance, baseline, also)
+    if len(x) and ((x == 0).all() or (x == 1).all()):
+        return found._replace(ci95=unanimous_interval(int(x[0]), len(set(clusters))))
+    return found
+
+
+def unanimous_interval(outcome: int, clusters: int) -> tuple[float, float]:
+    """Clopper and Pearson (1934) over clusters that all agree: 0 of 10 is 0 to .31."""
+    low, high = binomtest(outcome * clusters, clusters).proportion_ci(LEVEL, method="exact")
+    return float(low), float(high)
 
 
 def accuracy_score(
