@@ -338,7 +338,8 @@ FOLLOW_UPS: Frames = {
 }
 
 MORE_TRAIN = CLINICAL | OTHER
-QUESTION_FRAMES: Frames = {name: {**parts, "train": parts["train"] + MORE_TRAIN.get(name, ())} for name, parts in {**ADVICE, **PEOPLE}.items()}
+QUESTION_FRAMES: Frames = {name: {**parts, "train": parts["train"] + MORE_TRAIN.get(name, ())}
+                           for name, parts in {**ADVICE, **PEOPLE}.items()}
 
 # What out-of-scope questions are about.
 PLACES: dict[Part, tuple[str, ...]] = {

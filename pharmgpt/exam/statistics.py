@@ -33,7 +33,7 @@ def mean_score(
     baseline: float | None = None,
     also: Sequence[str] | None = None,
 ) -> Score:
-    """Mean over observations. Where all are 0 or all are 1, resampling sees no spread and would look certain: the interval is then exact."""
+    """Mean over observations. Where all are 0 or all are 1, resampling would look certain, so the interval is then exact."""
     x = np.asarray(values, dtype=float)
     found = score(lambda weights: _weighted_mean(weights, x), len(x), clusters, chance, baseline, also)
     if len(x) and ((x == 0).all() or (x == 1).all()):

@@ -71,7 +71,7 @@ def choose_device(threads: int | None = None, compile: bool | None = None) -> De
 
 
 def product_speed(device: Device, size: int = 1024, times: int = 12) -> float:
-    """Floating-point operations a second of matrix products as this device does them when nobody disturbs it: what a wait is estimated from."""
+    """Floating-point operations a second of matrix products on this device when nobody disturbs it: what a wait is estimated from."""
     a = torch.ones(size, size, device=device.type, dtype=device.autocast_dtype or torch.float32)
     fastest = math.inf
     for _ in range(times):

@@ -10,9 +10,11 @@ WORD = {"avoid": "avoid", "reduce": "reduce the dose", "monitor": "monitor", "no
 ORDER = {"avoid": "avoid it", "reduce": "reduce the dose", "monitor": "keep it and monitor", "none": "it is safe to keep"}
 
 SETTINGS = {
-    "pregnancy": {"setting": "pregnancy", "Setting": "Pregnancy", "in_setting": "in pregnancy", "In_setting": "In pregnancy", "who": "{woman} who is pregnant",
+    "pregnancy": {"setting": "pregnancy", "Setting": "Pregnancy", "in_setting": "in pregnancy", "In_setting": "In pregnancy",
+                  "who": "{woman} who is pregnant",
                   "people": "pregnant women"},
-    "lactation": {"setting": "breastfeeding", "Setting": "Breastfeeding", "in_setting": "during breastfeeding", "In_setting": "During breastfeeding",
+    "lactation": {"setting": "breastfeeding", "Setting": "Breastfeeding", "in_setting": "during breastfeeding",
+                  "In_setting": "During breastfeeding",
                   "who": "{woman} who breastfeeds",
                   "people": "breastfeeding mothers"},
     "hepatic": {"setting": "liver disease", "Setting": "Liver disease", "in_setting": "in liver disease", "In_setting": "In liver disease",
