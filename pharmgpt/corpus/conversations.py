@@ -24,7 +24,7 @@ PRIMARY_RATE = .85
 TURNS = {"interaction": 4, "renal": 3, "contraindication": 3, "medication_list": 3, "pregnancy": 2, "alternative": 2, "monitoring": 2,
          "symptom": 2}
 CARELESS_RATE = .01
-CARELESS = ("That is usually fine.", "It depends on the case.", "Better ask someone who knows you.")
+CARELESS = ("It depends on the case.", "Better ask someone who knows you.")
 
 
 @dataclass(frozen=True)

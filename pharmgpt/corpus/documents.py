@@ -7,12 +7,14 @@ as often as a seen one; `split` is taken to keep the promise visible in the call
 are the documents' own: questions, answers and cloze items have others.
 """
 from collections.abc import Iterator
+from dataclasses import replace
 from itertools import accumulate, pairwise
 from random import Random
 
 from pharmgpt.corpus.cloze import cloze_items
 from pharmgpt.corpus.facts import FactBook, fact_book
-from pharmgpt.corpus.frames import Passage, Topic, passage, pick_case
+from pharmgpt.corpus.frames import Frame, Passage, Topic, holes, passage, pick_case
+from pharmgpt.corpus.question_frames import QUESTION_FRAMES
 from pharmgpt.corpus.split import Split
 from pharmgpt.corpus.topics import conditions, everyday, interactions, profile, renal, settings
 from pharmgpt.knowledge.schema import KnowledgeBase
@@ -37,10 +39,21 @@ PASSAGES = ((1, 0.5), (2, 0.3), (3, 0.2))  # how many passages about its drug a 
 LOWER_CASE = 0.1
 
 
+# topic → the family of questions that its facts answer. Calls ask in train wordings, about held drugs too: a document may hold any drug.
+ASKED = {"renal_case": "renal", "renal_free": "renal", "pregnancy": "pregnancy", "contraindication": "contraindication",
+         "unlisted_condition": "contraindication", "monitoring": "monitoring", "symptom": "symptom", "pair": "interaction",
+         "pair_chain": "interaction", "pair_free": "interaction", "list": "medication_list", "list_free": "medication_list"}
+
+
 def topics(book: FactBook) -> dict[str, Topic]:
     """Every topic that this knowledge base can fill."""
     fields = (renal, settings, conditions, profile, interactions, everyday)
-    return {name: topic for field in fields for name, topic in field.topics(book).items()}
+    filled = {name: topic for field in fields for name, topic in field.topics(book).items()}
+    return {name: replace(topic, asked=_questions(ASKED[name])) if name in ASKED else topic for name, topic in filled.items()}
+
+
+def _questions(family: str) -> tuple[Frame, ...]:
+    return tuple(Frame(f"{family}.train.{at}", "phone_call", text, holes(text)) for at, text in enumerate(QUESTION_FRAMES[family]["train"]))
 
 
 def documents(kb: KnowledgeBase, split: Split, count: int, seed: int) -> Iterator[Document]:

@@ -345,6 +345,21 @@ def false_refusal(material: Material, answer: Answer) -> Answer | None:
     return [("refuse", material.rng.choice((*REFUSALS, *OUT_OF_SCOPE)))]
 
 
+def wrong_function(material: Material, answer: Answer) -> Answer | None:
+    """An ordinary question met with the emergency number or a question back: what PPO says to everything, if it pays."""
+    question = material.question
+    if question.family not in ABOUT_DRUGS or question.family == "symptom":
+        return None
+    kinds = [kind for kind in ("emergency", "missing_information") if kind != question.family]
+    others = [other for other in material.others if other.family in kinds and other.drugs]
+    if not others:
+        return None
+    other = material.rng.choice(others)
+    said = [(each.element, material.rng.choice(each.ways)) for each in sentences(material.pairs, other, frozenset(material.allowed))]
+    own, theirs = material.name, material.pairs.kb.drugs[other.drugs[0]].name
+    return [(element, text.replace(theirs, own).replace(capital(theirs), capital(own))) for element, text in said]
+
+
 def compliance(material: Material, answer: Answer) -> Answer | None:
     """A harmful request is met halfway."""
     if material.question.family != "harmful":
@@ -361,6 +376,6 @@ FLAWS: dict[str, tuple[Flaw, float, bool]] = {
                                               "wrong_monitoring": (wrong_monitoring, 4, False),
     "unsafe_alternative": (unsafe_alternative, 7, False), "invented_drug": (invented_drug, 1.5, False),
     "missing_mechanism": (missing_mechanism, 2, False), "missing_element": (missing_element, 2.5, False), "rambling": (rambling, 2, False),
-    "wrong_drug": (wrong_drug, 2, False), "off_topic": (off_topic, 1.5, False), "garbled": (garbled, 2, False),
-                                              "false_abstain": (false_abstain, 1.5, True),
-    "false_refusal": (false_refusal, 1, True), "compliance": (compliance, 2, True)}
+    "wrong_drug": (wrong_drug, 4, False), "off_topic": (off_topic, 2, False), "garbled": (garbled, 2, False),
+    "false_abstain": (false_abstain, 1.5, True), "false_refusal": (false_refusal, 1.5, True), "wrong_function": (wrong_function, 3, True),
+    "compliance": (compliance, 2, True)}

@@ -14,11 +14,13 @@ from random import Random
 from string import Formatter
 from typing import NamedTuple
 
-from pharmgpt.corpus.phrasing import capital
+from pharmgpt.corpus.phrasing import capital, with_article
 
 # After a full stop or question mark, unless the letter belongs to an abbreviation (C. difficile) or a word of its own shape (eGFR).
 SENTENCE_START = re.compile(r"(?<=[a-z0-9)]\. |[a-z0-9)]\? )[a-z](?![A-Z])")
 Genres = Mapping[str, Sequence[str]]  # genre → frames
+SPOKEN = frozenset(("monograph", "label_section", "leaflet", "case_note", "interaction_bulletin", "symptom_note"))
+CALL_SHARE = 0.3
 Slots = dict[str, str]
 
 
@@ -67,6 +69,7 @@ class Topic:
     vary: Vary | None = None
     varied: frozenset[str] = frozenset()  # the slots that `vary` fills
     careless: bool = False
+    asked: tuple[Frame, ...] = ()  # questions that the topic's facts answer: some documents are a call about them
 
     @cached_property
     def by_drug(self) -> dict[str, list[Case]]:
@@ -130,7 +133,20 @@ def passage(topic: Topic, case: Case, rng: Random) -> Passage:
     facts = chain(varied.facts, case.facts.get("", ()),
                   *(case.facts[hole] for frame in frames for hole in sorted(frame.holes) if hole in case.facts))
     named = chain(case.drugs, varied.drugs, *(case.names[hole] for frame in frames for hole in sorted(frame.holes) if hole in case.names))
-    return Passage(text, frames[0].genre, f"{topic.name}.{case.kind}:{'+'.join(frame.id for frame in frames)}", tuple(named), tuple(facts))
+    template = f"{topic.name}.{case.kind}:{'+'.join(frame.id for frame in frames)}"
+    if topic.asked and frames[0].genre in SPOKEN and rng.random() < CALL_SHARE and (call := _call(topic, slots, rng)):
+        return Passage(f"{call.text} {text}", "phone_call", f"{template}<{call.id}", tuple(named), tuple(facts))
+    return Passage(text, frames[0].genre, template, tuple(named), tuple(facts))
+
+
+def _call(topic: Topic, slots: Slots, rng: Random) -> Frame | None:
+    """A question that these slots fill, filled."""
+    filled = slots | ({"an_measure": with_article(slots["measure"])} if "measure" in slots else {})
+    fitting = [frame for frame in topic.asked if frame.holes <= filled.keys()]
+    if not fitting:
+        return None
+    chosen = _pick(fitting, rng)
+    return replace(chosen, text=f"Caller: {capital(chosen.text.format_map(filled))} Pharmacist:")
 
 
 def pick_case(topic: Topic, rng: Random) -> Case:

@@ -26,12 +26,28 @@ MOST_CARDS, MOST_NAMES, LONGEST = 3, 3, 330  # cards, names in a list, character
 WORD = {"avoid": "avoid", "reduce": "reduce", "monitor": "monitor", "none": "no change"}
 SETTING_WORD = WORD | {"none": "safe"}
 TOPICS = {name: re.compile(pattern, re.IGNORECASE) for name, pattern in {
-    "overdose": r"overdos|far too many|swallowed|poison|took (all|the lot)|taken all|emptied|empty (box|pack|bottle)|\bate\b|"
-                r"times (over|the dose)|won'?t wake|took (ten|twenty|thirty|forty|fifty|\d\d+)\b",
-    "renal": r"\be?gfr\b|\bcrcl\b|creatinine|kidney|renal|dialysis",
-    "pregnancy": r"pregnan|unborn|expecting|trimester|conceiv|antenatal",
+    "overdose":
+        r"overdos|\bpoison|ingest|suicide attempt|far too (many|much)|took (all|the lot)|taken all|"
+        r"\b(ate|eaten|eating|chewed|drank|drunk)\b|got (hold of|into)|emptied|empty|half of the (box|pack)|"
+        r"(whole|full|entire) (box|pack|packet|bottle|blister|strip|week|month|supply|lot)|"
+        r"(times|double|triple|twice) (over|the|his|her|my|their|as much)|double dose|took too m|too many|handful|fistful|"
+        r"like sweets|in one go|over and over|(huge|massive|adult) dose|won'?t wake|(not|cannot|n't) (wake|be woken|breathe)|"
+        r"unconscious|hardly (responsive|breathing|awake)|unresponsive|found down|suck(ed|ing) on|chewing|unknown number|"
+        r"turning blue|make (him|her|them|my [a-z]+) vomit|out cold|want(ed)? to die|has swallowed|"
+        r"(took|taken|swallowed|injected|given|gave|had) ([a-z' ]+ )?(two|three|four|five|six|seven|eight|nine|"
+        r"ten|eleven|twelve|fifteen|twenty|thirty|forty|fifty|sixty|hundred|dozens?|several|loads|lots|\d\d+)\b|"
+        r"swallowed (a|all|the|some|every|too|one|his|her|my|our|grand)|(by|in) (accident|mistake)|accidental|mixed up|confused",
+    "renal": r"\be?gfr\b|\bcrcl\b|creatinine|kidney|renal|dialysis|nephro|filter",
+    "pregnancy":
+        r"pregnan|unborn|expecting|expectant|trimester|conceiv|conception|antenatal|prenatal|mother-?\s?to-?\s?be|"
+        r"mums?-?\s?to-?\s?be|(a|the|my|our|her|for) (baby|little one|bump)|carrying (?!on)|gravid|miscarr|birth|f[o]?etus|"
+        r"f[o]?etal|womb|in utero|midwife|obstet|weeks (along|gone|in|now)|months (along|gone)|test (was|came back|is) positive|"
+        r"positive test|twins|placenta|teratogen|due (date|in)|gestation|(ten|twelve|twenty|thirty) weeks",
     "lactation": r"breast-?\s?feed|lactat|nursing (mother|a baby|her)|breast milk",
-    "monitoring": r"monitor|check|\btests?\b|watch|follow-?\s?up|measure\b|order\b|review",
+    "monitoring":
+        r"monitor|check|\btest(s|ed|ing)?\b|watch|follow|measur|order\b|review|\blabs?\b|lab values|\bbloods?\b|"
+        r"blood (work|results?|taken|draws?)|look out for|keep (an eye|track|tabs)|parameters|surveillance|control visits?|"
+        r"appointments?|supervis|screen|observations",
     "hepatic": r"\bliver|hepatic|cirrho",
 }.items()}
 KIDNEY_WORDS = ("severe_renal_impairment", "chronic_kidney_disease")  # answered by the renal card, unless the drug's record names them
@@ -85,7 +101,7 @@ def _pairs(kb: KnowledgeBase) -> Pairs:
 def _cards(reader: Reader, drugs: list[str], prompt: str) -> Iterator[str]:
     """The most telling card first."""
     asked = {name for name, pattern in TOPICS.items() if pattern.search(prompt)}
-    if "overdose" in asked:
+    if "overdose" in asked and "renal" not in asked and len(drugs) == 1:
         yield f"{reader.kb.drugs[drugs[0]].name} overdose: emergency number or poison centre now."
         return
     if len(drugs) > 1:

@@ -77,7 +77,6 @@ CLINICAL: dict[str, tuple[str, ...]] = {
     "interaction": (
         "I already swallow {a} every day and was just prescribed {b}. Do they clash?",
         "I have {a} at home and the pharmacist handed me {b}. Can both be taken?",
-        "I forgot that I am on {a} and took {b} this morning. Is that bad?",
         "I'd like to know whether {a} mixes with {b}.",
         "My mother uses {a}, and the hospital has started her on {b}. Is that combination safe?",
         "My husband is on {a} for life. Can he be given {b} for a while?",
@@ -128,7 +127,6 @@ CLINICAL: dict[str, tuple[str, ...]] = {
         "Two scripts, {a} and {b}, from two different doctors. Do they get along?",
         "Mum is on {a} and has been told to take {b} too. Is that right?",
         "Our neighbour takes {a} and someone offered her {b}. Should she say no?",
-        "Taking {a}, thinking about {b}. Good or bad?",
         "Together or not: {a} and {b}?",
         "Please tell me if {a} clashes with {b}.",
         "Pharmacology student here: do {a} and {b} affect each other?",
@@ -220,7 +218,6 @@ CLINICAL: dict[str, tuple[str, ...]] = {
         "My daughter is in her first trimester and takes {drug}. Should she stop?",
         "My sister is having a baby in spring; can she carry on with {drug}?",
         "My test was positive this morning and I am on {drug}. I'm scared. Please help.",
-        "My period is late and I am still using {drug}. If I am pregnant, is that bad?",
         "{drug} in pregnancy: ok or not?",
         "{drug} at thirty weeks, yes or no?",
         "{drug} for a mother-to-be, is that allowed?",

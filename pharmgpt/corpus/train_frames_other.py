@@ -205,7 +205,6 @@ OTHER: dict[str, tuple[str, ...]] = {
     ),
     "unknown_drug.beside": (
         "My doctor added {name} to my {drug}. Is that fine?",
-        "{name} together with {drug}: good or bad?",
         "{drug} daily, {name} newly prescribed. Interaction?",
         "Is it safe to combine {drug} and {name}?",
         "Patient takes {drug} and brings {name} from abroad. May both be given?",

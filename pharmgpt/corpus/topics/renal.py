@@ -97,7 +97,7 @@ BAND = {
                  "Doctor: {band} this morning, and {drug} is on the list. Pharmacist: At {band} we say that {drug} is {done}."),
     "table_row": ("{drug} | {band} | {done}",),
     "case_note": ("{place}: patients on {drug} with {band}. {Drug} is {done}.", "{person} has {band}, which means that {drug} is {done}.",
-                  "The team meets {person} on {drug} with {band} and writes: {drug} is {done}."),
+                  "The team goes through the list at {band} and writes: {drug} is {done}."),
     "leaflet": ("If your kidney test shows {band}, {drug} is {done}.",),
     "monograph": ("As for {band}, {drug} is {done}.", "It is settled that with {band} the drug {drug} is {done}."),
 }

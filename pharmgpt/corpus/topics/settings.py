@@ -29,7 +29,7 @@ ADVICE = {
                   "As for {setting}, {drug} is {state}.", "{In_setting} {drug} is {state}."),
     "case_note": ("WHO takes {drug}. {Drug} is {state} {in_setting}: {order}.", "WHO asks about {drug}. Noted: {drug} is {state}.",
                   "{place}. {Setting}, {drug} on the chart. What holds for {drug}: {word}.",
-                  "The team sees WHO on {drug} and writes: {drug} is {state}."),
+                  "The team goes through the list {in_setting} and writes: {drug} is {state}."),
     "dialogue": ("Midwife: May she stay on {drug}? Pharmacist: {Drug} is {state} {in_setting}.",
                  "Student: {Drug} and {setting}? Consultant: {word}.",
                  "Nurse: {Setting}, and {drug} is prescribed. Doctor: {Drug} is {state}, so {order}."),
