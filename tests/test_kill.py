@@ -14,6 +14,7 @@ import pytest
 from conftest import RECIPE, start
 
 from pharmgpt.pipeline import NAMES
+from pharmgpt.run.directory import RunDir
 
 TRAINED = ("pretrain", "sft", "reward", "ppo")
 PATIENCE_SECONDS, TRIES = 60, 3
@@ -69,6 +70,20 @@ def test_a_kill_that_tears_the_newest_checkpoint_costs_only_its_steps(line, fini
     torn.write_bytes(torn.read_bytes()[:1000])
     assert command("run", RECIPE, "--out", line).code == 0
     assert digests(line) == digests(finished)
+
+
+def test_a_kill_before_the_manifest_repeats_nothing_and_leaves_no_half_deleted_checkpoint(line, finished, command):
+    """All steps are done, an old checkpoint is half deleted, the manifest is not written."""
+    directory = RunDir(line)
+    manifest = directory.manifest("pretrain")
+    directory.begin("pretrain", manifest.recipe_hash, manifest.inputs)
+    (line / "pretrain/manifest.json").unlink()
+    (line / "pretrain/step-000004").mkdir()
+    (line / "pretrain/step-000004/model.json").write_text("{}")
+    logged = (line / "pretrain/metrics.jsonl").read_bytes()
+    assert command("run", RECIPE, "--out", line).code == 0
+    assert digests(line) == digests(finished)
+    assert (line / "pretrain/metrics.jsonl").read_bytes() == logged
 
 
 def test_what_is_compared_holds_all_that_matters(finished):

@@ -39,13 +39,13 @@ def save(out: Path, state: TrainState, kept: int = KEPT_STEPS) -> Path:
         save_model(state.model, temporary)
         digest = save_tensors(_side_tensors(state), temporary / OPTIMIZER)
         write_json({"format": 1, "step": state.step, "optimizer_sha256": digest, "extra": state.extra}, temporary / STATE)
-    for old in step_folders(out)[:-kept]:
-        shutil.rmtree(old)
+    _drop_old(out, kept)
     return folder
 
 
 def resume(out: Path, state: TrainState) -> int:
     """Fill `state` in place from the newest valid step in `out`; returns its step, or 0. Names the damaged ones it skips."""
+    _drop_old(out, KEPT_STEPS)  # a kill may have left one half deleted
     for folder in reversed(step_folders(out)):
         try:
             load(folder, state)
@@ -90,6 +90,11 @@ def step_folders(out: Path) -> list[Path]:
     """Oldest first."""
     found = [path for path in out.glob("step-*") if re.fullmatch(r"step-\d{6,}", path.name)]
     return sorted(found, key=lambda path: int(path.name.removeprefix("step-")))
+
+
+def _drop_old(out: Path, kept: int) -> None:
+    for old in step_folders(out)[:-kept]:
+        shutil.rmtree(old)
 
 
 def _side_tensors(state: TrainState) -> dict[str, Tensor]:
