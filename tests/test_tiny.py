@@ -43,6 +43,12 @@ def test_the_judge_learns_from_pairs(tiny):
     assert losses[-1] < math.log(2)  # what a judge pays that scores all answers alike
 
 
+def test_sampled_answers_make_pairs_for_the_judges_exam(tiny):
+    out, _ = tiny
+    onpolicy = json.loads((out / "results.json").read_text())["stages"]["reward"]["pair_accuracy_onpolicy"]
+    assert onpolicy["n"] >= 5 and 0 <= onpolicy["value"] <= 1
+
+
 def test_its_answers_to_the_exam_can_be_recounted_from_the_transcripts(tiny):
     out, _ = tiny
     scores = json.loads((out / "results.json").read_text())["stages"]["sft"]
