@@ -35,7 +35,10 @@ def mean_score(
 ) -> Score:
     """Mean over observations. Where all are 0 or all are 1, resampling would look certain, so the interval is then exact."""
     x = np.asarray(values, dtype=float)
-    found = score(lambda weights: _weighted_mean(weights, x), len(x), clusters, chance, baseline, also)
+    return _unless_unanimous(score(lambda weights: _weighted_mean(weights, x), len(x), clusters, chance, baseline, also), x, clusters)
+
+
+def _unless_unanimous(found: Score, x: np.ndarray, clusters: Sequence[str]) -> Score:
     if len(x) and ((x == 0).all() or (x == 1).all()):
         return found._replace(ci95=unanimous_interval(int(x[0]), len(set(clusters))))
     return found
@@ -78,7 +81,7 @@ def macro_score(
         count = present.sum(axis=0)
         return np.where(count > 0, np.where(present, means, 0).sum(axis=0) / np.maximum(count, 1), np.nan)
 
-    return score(statistic, len(x), clusters, chance, baseline, also)
+    return _unless_unanimous(score(statistic, len(x), clusters, chance, baseline, also), x, clusters)
 
 
 def gain_score(after: Sequence[float], before: Sequence[float], clusters: Sequence[str], *, also: Sequence[str] | None = None) -> Score:
