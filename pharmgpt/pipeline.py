@@ -239,13 +239,11 @@ ALSO = {"pretrain": ("cloze_seen", "cloze_held_drugs", "bits_per_byte"), "expert
 
 def print_table(results: dict, console: Console) -> None:
     """One row a stage, then what only that stage has; scores with their 95 % intervals. results.json holds the rest."""
-    stages_scores = results["stages"]
     table = Table("stage", *(name.replace("_", " ") for name in COLUMNS), title="exam: held-out questions, greedy answers")
-    for stage in ("sft", "ppo"):
-        if stage in stages_scores:
-            table.add_row(stage, *(_with_interval(stages_scores[stage][name]) for name in COLUMNS))
+    for stage, scores in results["stages"].items():
+        table.add_row(stage, *(_with_interval(scores[name]) if name in scores else "" for name in COLUMNS))
     console.print(table)
-    for stage, scores in stages_scores.items():
+    for stage, scores in results["stages"].items():
         also = (f"{name.replace('_', ' ')} {_with_interval(scores[name])}" for name in ALSO[stage] if name in scores)
         console.print(f"[bold]{stage}[/]: " + "; ".join(also), highlight=False)
 
