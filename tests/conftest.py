@@ -12,6 +12,9 @@ from typing import NamedTuple
 import pytest
 import torch
 
+from pharmgpt.corpus.split import split_drugs
+from pharmgpt.knowledge.load import load
+
 RECIPE = Path(__file__).parent / "recipes" / "fixture.toml"
 COMMAND = (sys.executable, "-c", "from pharmgpt.cli import main; main()")
 
@@ -74,3 +77,13 @@ def command(monkeypatch, capsys):
         return Done(code, *capsys.readouterr())
 
     return call
+
+
+@pytest.fixture(scope="session")
+def kb():
+    return load()
+
+
+@pytest.fixture(scope="session")
+def split(kb):
+    return split_drugs(kb, 14, seed=0)

@@ -13,16 +13,6 @@ from pharmgpt.knowledge.load import load
 
 
 @pytest.fixture(scope="module")
-def kb():
-    return load()
-
-
-@pytest.fixture(scope="module")
-def split(kb):
-    return split_drugs(kb, 14, seed=0)
-
-
-@pytest.fixture(scope="module")
 def asked(kb, split):
     return questions(kb, split, "train", "seen", seed=0, per_family=120)
 

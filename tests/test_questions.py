@@ -14,16 +14,6 @@ from pharmgpt.knowledge.rules import renal_finding
 
 
 @pytest.fixture(scope="module")
-def kb():
-    return load()
-
-
-@pytest.fixture(scope="module")
-def split(kb):
-    return split_drugs(kb, 14, seed=0)
-
-
-@pytest.fixture(scope="module")
 def train(kb, split):
     return questions(kb, split, "train", "seen", seed=0, per_family=120)
 

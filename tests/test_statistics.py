@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from pharmgpt.exam.statistics import accuracy_score, bootstrap_interval, ece_score, equal_mass_bins, gain_score, macro_score, mean_score
+from pharmgpt.exam.statistics import bootstrap_interval, ece_score, equal_mass_bins, gain_score, macro_score, mean_score
 
 
 def test_a_mean_stands_with_n_chance_and_baseline():
@@ -78,7 +78,7 @@ def test_over_confidence_everywhere_costs_its_gap():
 
 def test_a_value_without_its_cluster_is_refused():
     with pytest.raises(ValueError, match="3 values but 2 cluster ids"):
-        accuracy_score([True, False, True], ["a", "b"])
+        mean_score([1.0, 0.0, 1.0], ["a", "b"])
 
 
 def test_an_interval_needs_no_more_than_weights():

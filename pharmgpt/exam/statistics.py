@@ -50,18 +50,6 @@ def unanimous_interval(outcome: int, clusters: int) -> tuple[float, float]:
     return float(low), float(high)
 
 
-def accuracy_score(
-    right: Sequence[bool],
-    clusters: Sequence[str],
-    *,
-    chance: float | None = None,
-    baseline: float | None = None,
-    also: Sequence[str] | None = None,
-) -> Score:
-    """Share of right answers."""
-    return mean_score([float(each) for each in right], clusters, chance=chance, baseline=baseline, also=also)
-
-
 def macro_score(
     values: Sequence[float],
     groups: Sequence[str],

@@ -13,7 +13,7 @@ import torch
 from pydantic import BaseModel, ConfigDict, Field
 
 from pharmgpt.exam.grade import Grade, grade
-from pharmgpt.exam.statistics import Score, ece_score, macro_score, mean_score
+from pharmgpt.exam.statistics import Score, ece_score, gain_score, macro_score, mean_score
 from pharmgpt.knowledge.schema import KnowledgeBase
 from pharmgpt.model.generate import generate
 from pharmgpt.model.transformer import Transformer
@@ -104,9 +104,9 @@ def stage_scores(sheets: Sequence[Sheet], experts_gold: float | None) -> dict[st
     greedy = [s for s in sheets if s.greedy]
     once = [s for s in sheets if not s.greedy and s.sample == 0]
     scores = {}
-    for pool in ("seen", "held_drugs"):
-        scores[f"gold_{pool}"] = gold_score([s for s in greedy if s.pool == pool], experts_gold)
-        scores[f"gold_{pool}_t1"] = gold_score([s for s in once if s.pool == pool], experts_gold)
+    for pool, baseline in (("seen", experts_gold), ("held_drugs", None)):  # experts are not asked about held drugs
+        scores[f"gold_{pool}"] = gold_score([s for s in greedy if s.pool == pool], baseline)
+        scores[f"gold_{pool}_t1"] = gold_score([s for s in once if s.pool == pool], baseline)
         scores[f"decision_{pool}"] = decision_score([s for s in greedy if s.pool == pool and s.keyed])
     return scores | _safety_scores(greedy) | {"decision_ece": decision_ece(sheets)}
 
@@ -138,8 +138,7 @@ def decision_ece(sheets: Sequence[Sheet]) -> Score:
 def gain(after: Sequence[Sheet], before: Sequence[Sheet]) -> Score:
     """Mean of gold after − gold before over the same questions."""
     earlier = {(s.question_id, s.sample): s.gold for s in before}
-    pairs = [(s.gold - earlier[s.question_id, s.sample], s) for s in after]
-    return mean_score([difference for difference, _ in pairs], [s.cluster for _, s in pairs], chance=0.0)
+    return gain_score([s.gold for s in after], [earlier[s.question_id, s.sample] for s in after], [s.cluster for s in after])
 
 
 def cloze_score(model: Transformer, tokenizer: Tokenizer, items: Sequence[Cloze], dtype: torch.dtype | None) -> Score:

@@ -27,6 +27,7 @@ from pharmgpt.model.device import Device, autocast
 from pharmgpt.model.scalar_head import ValueModel
 from pharmgpt.model.transformer import Transformer
 from pharmgpt.text.chat import render_prompt
+from pharmgpt.run.metrics import Log
 from pharmgpt.text.records import Question
 from pharmgpt.text.tokenizer import Tokenizer
 from pharmgpt.train import state as states
@@ -35,7 +36,6 @@ from pharmgpt.train.batches import Batch, BatchError, Ledger
 from pharmgpt.train.judge import Judge, inputs, load_judge, score, token_scores
 from pharmgpt.train.losses import clipped_surrogate_loss, clipped_value_loss, kl_estimates
 from pharmgpt.train.optimizer import Replay, take_step
-from pharmgpt.train.pretrain import Log
 from pharmgpt.train.rollout import Rollout, items_of, pack_rollout, roll_out
 from pharmgpt.train.state import TrainState
 

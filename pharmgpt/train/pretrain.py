@@ -7,7 +7,6 @@ import math
 import time
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
-from typing import Protocol
 
 import numpy as np
 import torch
@@ -15,6 +14,7 @@ from pydantic import BaseModel, ConfigDict, PositiveInt
 
 from pharmgpt.model.device import Device
 from pharmgpt.model.transformer import ModelConfig, Transformer
+from pharmgpt.run.metrics import Log
 from pharmgpt.text.records import Document
 from pharmgpt.text.tokenizer import Tokenizer
 from pharmgpt.train import state as states
@@ -36,12 +36,6 @@ class PretrainConfig(BaseModel):
     dev_every: PositiveInt = 100
     checkpoint_every: PositiveInt = 100
     extra: tuple[str, ...] = ()  # people's own texts beside the documents: JSONL, plain text or folders of it, native openFDA labels
-
-
-class Log(Protocol):
-    def write(self, record: dict) -> None: ...
-
-    def truncate(self, after_step: int) -> None: ...
 
 
 def pretrain(config: PretrainConfig, tokenizer: Tokenizer, documents: Iterable[Document], dev_documents: Iterable[Document], *,

@@ -21,6 +21,7 @@ from pharmgpt.model.checkpoint import load_model
 from pharmgpt.model.device import Device
 from pharmgpt.model.scalar_head import RewardModel
 from pharmgpt.model.transformer import Transformer
+from pharmgpt.run.metrics import Log
 from pharmgpt.text.records import PreferencePair
 from pharmgpt.text.tokenizer import Tokenizer
 from pharmgpt.train import state as states
@@ -28,7 +29,7 @@ from pharmgpt.train.batches import BatchError, Ledger, Segment, assemble, pack
 from pharmgpt.train.judge import Judge, Reader, answer_scores, inputs, judged_segment, log_odds, pair_items, token_scores, write_judge
 from pharmgpt.train.losses import bradley_terry_loss
 from pharmgpt.train.optimizer import OptimizerConfig, Replay, lr_scale, make_optimizers, set_lr, take_step
-from pharmgpt.train.pretrain import Log, Pace
+from pharmgpt.train.pretrain import Pace
 from pharmgpt.train.state import TrainState
 
 CENTRED_ON = 1000  # pairs whose answers set offset and scale: their mean is then known to about .02 standard deviations

@@ -13,13 +13,14 @@ from pydantic import BaseModel, ConfigDict, NonNegativeInt, PositiveFloat, Posit
 
 from pharmgpt.model.checkpoint import load_model
 from pharmgpt.model.device import Device
+from pharmgpt.run.metrics import Log
 from pharmgpt.text.records import Conversation, Document
 from pharmgpt.text.tokenizer import Tokenizer
 from pharmgpt.train import state as states
 from pharmgpt.train.batches import batches, conversation_segments, document_segments, epoch_rows, joined
 from pharmgpt.train.losses import language_model_loss
 from pharmgpt.train.optimizer import OptimizerConfig, Replay, lr_scale, make_optimizers, set_lr, take_step
-from pharmgpt.train.pretrain import Log, Pace, held_back_loss
+from pharmgpt.train.pretrain import Pace, held_back_loss
 from pharmgpt.train.state import TrainState
 
 
