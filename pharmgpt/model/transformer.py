@@ -201,9 +201,24 @@ def attend(q: Tensor, k: Tensor, v: Tensor, bias: Tensor) -> Tensor:
     K, G = k.shape[1], H // k.shape[1]
     if q.device.type != "cpu":
         return F.scaled_dot_product_attention(q, k, v, attn_mask=bias.to(q.dtype), enable_gqa=G > 1)
-    scores = (q.reshape(B, K, G * T, E) @ k.transpose(-1, -2)).float() * (1 / math.sqrt(E))  # (B, K, GT, S)
+    scores = Scores.apply(q.reshape(B, K, G * T, E), k).float() * (1 / math.sqrt(E))  # (B, K, GT, S)
     scores = scores + (bias.repeat(1, 1, G, 1) if G > 1 else bias)
     return (scores.softmax(-1).to(v.dtype) @ v).view(B, H, T, E)
+
+
+class Scores(torch.autograd.Function):
+    """q kᵀ, with k's gradient made in k's own layout. Autograd's comes transposed, and what torch 2.13 compiles from that for bf16 on CPU
+    gives NaN for k from rows of 256 tokens on, whatever the values."""
+
+    @staticmethod
+    def forward(ctx, q: Tensor, k: Tensor) -> Tensor:
+        ctx.save_for_backward(q, k)
+        return q @ k.transpose(-1, -2)
+
+    @staticmethod
+    def backward(ctx, grad: Tensor) -> tuple[Tensor, Tensor]:
+        q, k = ctx.saved_tensors
+        return grad @ k, grad.transpose(-1, -2) @ q
 
 
 def rope_tables(positions: int, head_dim: int, theta: float) -> tuple[Tensor, Tensor]:
