@@ -47,7 +47,7 @@ def pretrain(config: PretrainConfig, tokenizer: Tokenizer, documents: Iterable[D
 
     shape = config.model.model_copy(update={"vocab_size": tokenizer.vocab_size})
     model = Transformer.initialise(shape, seed).to(device.type)
-    optimizers = make_optimizers(model, config.optimizer)
+    optimizers = make_optimizers(model, config.optimizer, device.autocast_dtype)
     state = TrainState(model, optimizers)
     log.truncate(states.resume(out, state))
     data = batches(segments, config.rows, config.row_tokens, seed, start_step=state.step)

@@ -56,7 +56,7 @@ def train_reward(config: RewardConfig, tokenizer: Tokenizer, start: Path, pairs:
     judge = Judge(model, tokenizer, config.reader, config.reads_reference)
     segments, ledger = pair_segments(judge, pairs, config.row_tokens)
     ledger.write(out)
-    optimizers = make_optimizers(model, config.optimizer)
+    optimizers = make_optimizers(model, config.optimizer, device.autocast_dtype)
     state = TrainState(model, optimizers)
     log.truncate(states.resume(out, state))
     data = itertools.islice(pair_batches(segments, config.rows, config.row_tokens, seed), state.step, None)

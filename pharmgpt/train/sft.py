@@ -57,7 +57,7 @@ def sft(config: SftConfig, tokenizer: Tokenizer, start: Path, conversations: Ite
     bytes_of = torch.tensor(tokenizer.token_bytes(), dtype=torch.float32)  # (V,)
 
     model = load_model(start).to(device.type)
-    optimizers = make_optimizers(model, config.optimizer)
+    optimizers = make_optimizers(model, config.optimizer, device.autocast_dtype)
     state = TrainState(model, optimizers)
     log.truncate(states.resume(out, state))
     spoken = batches(segments, spoken_rows, config.row_tokens, seed, start_step=state.step)
