@@ -17,14 +17,14 @@ def tokenizer():
 def test_a_conversation_is_rendered_in_the_documented_format(tokenizer):
     ids = render(TALK, tokenizer).ids
     assert tokenizer.decode(ids, skip_specials=False) == (
-        "<|system|>Be brief.<|user|>Metformin at eGFR 28?<|assistant|>Avoid metformin.<|end|>"
-        "<|user|>And at 85?<|assistant|>It may be used.<|end|>")
+        "<|system|> Be brief.<|user|> Metformin at eGFR 28?<|assistant|> Avoid metformin.<|end|>"
+        "<|user|> And at 85?<|assistant|> It may be used.<|end|>")
 
 
 def test_the_mask_marks_exactly_the_responses_and_their_ends(tokenizer):
     ids, is_response = render(TALK, tokenizer)
     marked = [index for index, marks in zip(ids, is_response, strict=True) if marks]
-    assert tokenizer.decode(marked, skip_specials=False) == "Avoid metformin.<|end|>It may be used.<|end|>"
+    assert tokenizer.decode(marked, skip_specials=False) == " Avoid metformin.<|end|> It may be used.<|end|>"
 
 
 def test_the_prompt_is_what_precedes_the_response(tokenizer):
@@ -37,7 +37,7 @@ def test_the_prompt_is_what_precedes_the_response(tokenizer):
 def test_a_judged_answer_stands_behind_its_reference(tokenizer):
     ids = render_judged("Cut-off 30.", TALK[1:2], "Avoid it.", tokenizer)
     text = tokenizer.decode(ids, skip_specials=False)
-    assert text == "<|reference|>Cut-off 30.<|user|>Metformin at eGFR 28?<|assistant|>Avoid it.<|end|>"
+    assert text == "<|reference|>Cut-off 30.<|user|> Metformin at eGFR 28?<|assistant|> Avoid it.<|end|>"
     assert render_judged(None, TALK[1:2], "Avoid it.", tokenizer) == ids[ids.index(tokenizer.user_id):]
 
 

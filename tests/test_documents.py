@@ -124,12 +124,13 @@ def test_every_document_names_its_drugs_facts_and_template(kb, made):
         assert set(document.drugs) <= named, document
         # "aspirin allergy", "lithium toxicity", "turned into morphine"
         assert named - set(document.drugs) <= {"aspirin", "lithium", "digoxin", "methotrexate", "morphine"}, document
-        assert "{" not in document.text and "  " not in document.text and "None" not in document.text.replace("None listed", ""), document
+        told = document.text.split("Pharmacist:")[-1]  # people may say "None of the letters …"
+        assert "{" not in document.text and "  " not in document.text and "None" not in told.replace("None listed", ""), document
 
 
 def test_documents_are_short_and_many_genres_share_them(made):
     lengths = sorted(len(document.text) for document in made)
-    assert lengths[int(0.99 * COUNT)] < 440 and 100 < mean(lengths) < 260
+    assert lengths[int(0.99 * COUNT)] < 520 and 100 < mean(lengths) < 260  # a caller may tell a story first
     assert sum(count > COUNT / 200 for count in Counter(document.genre for document in made).values()) >= 10
 
 
@@ -193,7 +194,7 @@ def test_pairs_said_to_be_free_have_no_rule_and_pairs_said_to_be_avoided_have(kb
 def test_rules_are_met_about_as_often_as_their_absence(made):
     ruled = sum(document.template_id.startswith(("pair.", "pair_chain.", "list.")) for document in made)
     free = sum(document.template_id.startswith(("pair_free.", "list_free.")) for document in made)
-    assert 0.4 < free / ruled < 1.2
+    assert 0.3 < free / ruled < 1.2  # each rule is a fact to remember, its absence one habit: after 900 steps .55 against .96 were known
 
 
 def test_careless_documents_are_few_and_state_no_number(made):

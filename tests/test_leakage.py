@@ -9,7 +9,7 @@ from pharmgpt.corpus.annotators import annotate, names_seen_only
 from pharmgpt.corpus.conversations import demonstrations
 from pharmgpt.corpus.handbook import excerpt
 from pharmgpt.corpus.preferences import flaw_pairs
-from pharmgpt.corpus.question_frames import FOLLOW_UPS, QUESTION_FRAMES
+from pharmgpt.corpus.question_frames import question_frames
 from pharmgpt.corpus.questions import prompt_text, questions
 from pharmgpt.corpus.split import split_drugs
 from pharmgpt.knowledge.load import load
@@ -86,8 +86,7 @@ def masked(frame):
 
 
 def test_frames_of_two_parts_differ_even_with_every_slot_masked():
-    frames = {**QUESTION_FRAMES, **{f"follow.{name}": each for name, each in FOLLOW_UPS.items()}}
-    texts = {part: {masked(frame) for each in frames.values() for frame in each[part]} for part in PARTS}
+    texts = {part: {masked(frame) for frames in question_frames(part).values() for frame in frames} for part in PARTS}
     assert not texts["train"] & texts["dev"] and not texts["train"] & texts["exam"] and not texts["dev"] & texts["exam"]
 
 

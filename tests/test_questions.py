@@ -6,7 +6,8 @@ import pytest
 
 from pharmgpt.corpus.cases import FAMILIES, WEIGHTS, part_of_value
 from pharmgpt.corpus.pairs import pairs_of
-from pharmgpt.corpus.question_frames import FOLLOW_UPS, QUESTION_FRAMES
+from pharmgpt.corpus.frames import holes
+from pharmgpt.corpus.question_frames import question_frames
 from pharmgpt.corpus.questions import BRAND_RATE, LOWER_CASE_RATE, prompt_text, questions
 from pharmgpt.corpus.split import ALWAYS_SEEN, SplitError, avoided_in_pregnancy, has_pair_to_avoid, has_renal_restriction, split_drugs
 from pharmgpt.knowledge.load import load
@@ -145,11 +146,33 @@ def test_no_drug_is_called_safe_in_a_condition_it_is_listed_against(kb, train, h
         assert question.asked["condition"] not in {each.condition for each in kb.drugs[question.drugs[0]].contraindications}
 
 
-def test_each_family_has_enough_frames_for_each_part():
-    for name, frames in QUESTION_FRAMES.items():
-        assert len(frames["train"]) >= 6 and len(frames["dev"]) >= 2 and len(frames["exam"]) >= 3, name
-    assert QUESTION_FRAMES["renal"]["train"][0] == "Can I use {drug} if my {measure} is {value}?"
-    assert all(set(frames) == {"train", "dev", "exam"} for frames in FOLLOW_UPS.values())
+FAMILY_SLOTS = {"renal": {"drug", "value", "measure"}, "interaction": {"a", "b"}, "contraindication": {"drug", "condition"},
+                "pregnancy": {"drug"}, "alternative.renal": {"drug", "value", "measure"}, "alternative.interaction": {"a", "b"},
+                "alternative.contraindication": {"drug", "condition"}, "alternative.pregnancy": {"drug"}, "monitoring": {"drug"},
+                "medication_list": {"list"}, "symptom": {"drug", "sign"}, "unknown_drug.alone": {"name"},
+                "unknown_drug.beside": {"name", "drug"}, "missing_information.renal": {"drug"},
+                "missing_information.interaction": {"drug"}, "out_of_scope": set(), "harmful": {"drug"}, "emergency": {"drug"}}
+
+
+@pytest.mark.parametrize("part", ("train", "dev", "exam"))
+def test_each_family_has_enough_frames_and_each_frame_states_what_is_asked(part):
+    enough = {"train": 100, "dev": 6, "exam": 10}[part]
+    for name, wanted in FAMILY_SLOTS.items():
+        frames = question_frames(part)[name]
+        assert len(set(frames)) == len(frames) >= enough, f"{part} {name}: {len(frames)}"
+        for frame in frames:
+            slots = {hole.removeprefix("an_") for hole in holes(frame)}
+            spare = {"place", "thing", "value"}  # a frame about an unknown drug may state a kidney value
+            assert frame.count("{") == len(slots) and wanted <= slots <= wanted | spare, f"{part} {name}: {frame}"
+
+
+def test_the_first_frame_is_the_lessons_question():
+    assert question_frames("train")["renal"][0] == "Can I use {drug} if my {measure} is {value}?"
+
+
+def test_only_training_questions_are_wrapped_in_chatter():
+    assert {"opener", "closer"} <= question_frames("train").keys()
+    assert not {"opener", "closer"} & (question_frames("dev").keys() | question_frames("exam").keys())
 
 
 def test_people_type_brands_and_lower_case_at_the_stated_rates(kb, train):

@@ -36,7 +36,7 @@ def test_it_learns_to_answer_and_to_end(tokenizer, start, tmp_path):
     model = load_model(tune(tokenizer, start, tmp_path, log, CONFIG.model_copy(update={"steps": 150})))
     prompts = [render_prompt(talk.messages[:1], tokenizer) for talk in TALKS]
     answers = generate(model, prompts, max_new_tokens=12, end_id=tokenizer.end_id)
-    assert [tokenizer.decode(answer.ids) for answer in answers] == [talk.messages[1].content for talk in TALKS]
+    assert [tokenizer.decode(answer.ids).strip() for answer in answers] == [talk.messages[1].content for talk in TALKS]
     assert all(answer.finished for answer in answers)
     assert log.records[-1]["dev_loss"] < 0.1
 

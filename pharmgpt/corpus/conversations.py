@@ -21,8 +21,8 @@ ALWAYS_SAID = ("abstain", "refuse", "emergency", "ask_for")  # answers of one se
 MINOR_ELEMENTS = ("monitoring", "alternative", "mechanism")  # dropped first when an answer would be complete
 PRIMARY = {"monitoring": "monitoring", "alternative": "alternative"}  # what such a question asks for is said by every expert, nearly always
 PRIMARY_RATE = .85
-TURNS = {"interaction": 4, "renal": 3, "contraindication": 3, "medication_list": 3, "pregnancy": 2, "alternative": 2, "monitoring": 2,
-         "symptom": 2}
+TURNS = {"interaction": 8, "medication_list": 7, "renal": 6, "contraindication": 6, "alternative": 6, "pregnancy": 5, "monitoring": 5,
+         "symptom": 5, "missing_information": 5, "unknown_drug": 4, "emergency": 4, "harmful": 4, "out_of_scope": 3}
 CARELESS_RATE = .01
 CARELESS = ("It depends on the case.", "Better ask someone who knows you.")
 
@@ -57,21 +57,21 @@ EXPERTS = (
 
 def demonstrations(kb: KnowledgeBase, questions: Sequence[Question], seed: int, split: Split,
                    count: int | None = None) -> list[Conversation]:
-    """`count` answered questions (default: each once). Experts name seen drugs only; TURNS says how often each family."""
+    """`count` answered questions (default: each once). Experts name seen drugs only; TURNS says in what proportion."""
     rng, pairs, allowed = random.Random(f"{seed} demonstrations"), pairs_of(kb), frozenset(split.seen)
     chosen = in_turns(questions, len(questions) if count is None else count, rng)
     return [_demonstration(pairs, question, rng.choice(EXPERTS), number, allowed, rng) for number, question in enumerate(chosen)]
 
 
 def in_turns(questions: Sequence[Question], count: int, rng: random.Random) -> list[Question]:
-    """`count` questions, the families in TURNS more often; each family in its own shuffled order, and from the start when it runs out."""
+    """`count` questions, the families in the proportion of TURNS; each family in its own shuffled order, and from the start when it runs out."""
     by_family: dict[str, list[Question]] = {}
     for question in questions:
         by_family.setdefault(question.family, []).append(question)
     for group in by_family.values():
         rng.shuffle(group)
     queues = {family: cycle(group) for family, group in by_family.items()}
-    turns = [family for family in sorted(by_family) for _ in range(TURNS.get(family, 1))]
+    turns = [family for family in sorted(by_family) for _ in range(TURNS[family])]
     rng.shuffle(turns)
     chosen = [next(queues[family]) for family in islice(cycle(turns), count)]
     rng.shuffle(chosen)

@@ -14,7 +14,7 @@ from random import Random
 from pharmgpt.corpus.cloze import cloze_items
 from pharmgpt.corpus.facts import FactBook, fact_book
 from pharmgpt.corpus.frames import Frame, Passage, Topic, holes, passage, pick_case
-from pharmgpt.corpus.question_frames import QUESTION_FRAMES
+from pharmgpt.corpus.question_frames import question_frames
 from pharmgpt.corpus.split import Split
 from pharmgpt.corpus.topics import conditions, everyday, interactions, profile, renal, settings
 from pharmgpt.knowledge.schema import KnowledgeBase
@@ -27,8 +27,8 @@ WEIGHTS: dict[str, float] = {
     "renal_case": 11, "renal_limit": 8, "renal_bands": 8, "renal_section": 3, "renal_drill": 3, "renal_free": 2,
     "pregnancy": 8, "lactation": 1, "hepatic": 1,
     "contraindication": 5.5, "unlisted_condition": 4.5, "symptom": 4, "sign": 0.5,
-    "profile": 3, "class": 1.5, "harm": 7, "monitoring": 4, "name": 4.5, "alternative": 3,
-    "pair": 7, "pair_chain": 6, "pair_free": 9, "pair_digest": 6, "class_rule": 2, "list": 3, "list_free": 2.5,
+    "profile": 3, "class": 1.5, "harm": 7, "monitoring": 5, "name": 4.5, "alternative": 3,
+    "pair": 9, "pair_chain": 8, "pair_free": 6, "pair_digest": 12, "class_rule": 2, "list": 4, "list_free": 2.5,
     "unknown": 1, "missing": 1, "emergency": 0.8, "refusal": 0.6, "careless": 4.5,
 }
 
@@ -53,7 +53,7 @@ def topics(book: FactBook) -> dict[str, Topic]:
 
 
 def _questions(family: str) -> tuple[Frame, ...]:
-    return tuple(Frame(f"{family}.train.{at}", "phone_call", text, holes(text)) for at, text in enumerate(QUESTION_FRAMES[family]["train"]))
+    return tuple(Frame(f"{family}.train.{at}", "phone_call", text, holes(text)) for at, text in enumerate(question_frames("train")[family]))
 
 
 def documents(kb: KnowledgeBase, split: Split, count: int, seed: int) -> Iterator[Document]:

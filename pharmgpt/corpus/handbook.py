@@ -11,11 +11,13 @@ import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from itertools import combinations
+from itertools import chain, combinations
 
-from pharmgpt.corpus.cases import MINOR, TOLD_SIGNS, URGENT, alternatives, effects_of, renal_alternatives
+from pharmgpt.corpus.cases import MINOR, URGENT, alternatives, effects_of, renal_alternatives
 from pharmgpt.corpus.pairs import Pairs
-from pharmgpt.corpus.phrasing import EFFECT_SIGNS, band_text, bands
+from pharmgpt.corpus.phrasing import band_text, bands
+from pharmgpt.corpus.question_frames import question_frames
+from pharmgpt.corpus.routing import Topic, conditions_in, signs_in, topic_of
 from pharmgpt.corpus.split import avoided_in_pregnancy
 from pharmgpt.knowledge.context import unknown_names
 from pharmgpt.knowledge.names import find_drugs
@@ -25,33 +27,12 @@ NO_ENTRY = "No handbook entry."
 MOST_CARDS, MOST_NAMES, LONGEST = 3, 3, 330  # cards, names in a list, characters after which no further card is added
 WORD = {"avoid": "avoid", "reduce": "reduce", "monitor": "monitor", "none": "no change"}
 SETTING_WORD = WORD | {"none": "safe"}
-TOPICS = {name: re.compile(pattern, re.IGNORECASE) for name, pattern in {
-    "overdose":
-        r"overdos|\bpoison|ingest|suicide attempt|far too (many|much)|took (all|the lot)|taken all|"
-        r"\b(ate|eaten|eating|chewed|drank|drunk)\b|got (hold of|into)|emptied|empty|half of the (box|pack)|"
-        r"(whole|full|entire) (box|pack|packet|bottle|blister|strip|week|month|supply|lot)|"
-        r"(times|double|triple|twice) (over|the|his|her|my|their|as much)|double dose|took too m|too many|handful|fistful|"
-        r"like sweets|in one go|over and over|(huge|massive|adult) dose|won'?t wake|(not|cannot|n't) (wake|be woken|breathe)|"
-        r"unconscious|hardly (responsive|breathing|awake)|unresponsive|found down|suck(ed|ing) on|chewing|unknown number|"
-        r"turning blue|make (him|her|them|my [a-z]+) vomit|out cold|want(ed)? to die|has swallowed|"
-        r"(took|taken|swallowed|injected|given|gave|had) ([a-z' ]+ )?(two|three|four|five|six|seven|eight|nine|"
-        r"ten|eleven|twelve|fifteen|twenty|thirty|forty|fifty|sixty|hundred|dozens?|several|loads|lots|\d\d+)\b|"
-        r"swallowed (a|all|the|some|every|too|one|his|her|my|our|grand)|(by|in) (accident|mistake)|accidental|mixed up|confused",
-    "renal": r"\be?gfr\b|\bcrcl\b|creatinine|kidney|renal|dialysis|nephro|filter",
-    "pregnancy":
-        r"pregnan|unborn|expecting|expectant|trimester|conceiv|conception|antenatal|prenatal|mother-?\s?to-?\s?be|"
-        r"mums?-?\s?to-?\s?be|(a|the|my|our|her|for) (baby|little one|bump)|carrying (?!on)|gravid|miscarr|birth|f[o]?etus|"
-        r"f[o]?etal|womb|in utero|midwife|obstet|weeks (along|gone|in|now)|months (along|gone)|test (was|came back|is) positive|"
-        r"positive test|twins|placenta|teratogen|due (date|in)|gestation|(ten|twelve|twenty|thirty) weeks",
-    "lactation": r"breast-?\s?feed|lactat|nursing (mother|a baby|her)|breast milk",
-    "monitoring":
-        r"monitor|check|\btest(s|ed|ing)?\b|watch|follow|measur|order\b|review|\blabs?\b|lab values|\bbloods?\b|"
-        r"blood (work|results?|taken|draws?)|look out for|keep (an eye|track|tabs)|parameters|surveillance|control visits?|"
-        r"appointments?|supervis|screen|observations",
-    "hepatic": r"\bliver|hepatic|cirrho",
-}.items()}
+LACTATION = re.compile(r"breast-?\s?feed|lactat|nursing (mother|a baby|her)|breast milk", re.IGNORECASE)
+PREGNANT = re.compile(r"pregnan", re.IGNORECASE)
+KIDNEY = re.compile(r"\be?gfr\b|\bcrcl\b|creatinine|kidney|renal|dialysis|nephro", re.IGNORECASE)
+LIVER = re.compile(r"\bliver|hepatic|cirrho", re.IGNORECASE)
+KIDNEY_VALUE = re.compile(r"(?:gfr|crcl|clearance)\D{0,40}?(\d+(?:\.\d+)?)", re.IGNORECASE)
 KIDNEY_WORDS = ("severe_renal_impairment", "chronic_kidney_disease")  # answered by the renal card, unless the drug's record names them
-UNMISTAKABLE = 4  # letters a condition's word must have to be looked for in a prompt: "ed" and "hf" are found in too many
 
 
 @dataclass(frozen=True)
@@ -84,7 +65,7 @@ def excerpt(kb: KnowledgeBase, prompt: str, allowed: frozenset[str] | None = Non
     """Cards for the drugs and topics that the prompt names, one a line; NO_ENTRY where it names no drug we know (or may name)."""
     reader = Reader(kb, _pairs(kb), allowed)
     drugs = [drug for drug in dict.fromkeys(mention.drug_id for mention in find_drugs(kb, prompt)) if reader.may(drug)]
-    unknown = () if _signs_in(prompt) else unknown_names(kb, prompt)[:1]  # signs hold words that no vocabulary lists
+    unknown = () if signs_in(prompt) else [name for name in unknown_names(kb, prompt) if name not in _plain_words()][:1]
     cards = [f"{name}: no handbook entry." for name in unknown]
     for card in _cards(reader, drugs, prompt) if drugs else ():
         if len(cards) == MOST_CARDS or cards and sum(map(len, cards)) + len(card) > LONGEST:
@@ -98,46 +79,50 @@ def _pairs(kb: KnowledgeBase) -> Pairs:
     return Pairs(kb)
 
 
+@lru_cache(maxsize=1)
+def _plain_words() -> frozenset[str]:
+    """Words of the training frames: what stands where a name would stand and is none."""
+    frames = chain.from_iterable(question_frames("train").values())
+    return frozenset(word for frame in frames for word in re.findall(r"[a-z]+", frame.lower()))
+
+
 def _cards(reader: Reader, drugs: list[str], prompt: str) -> Iterator[str]:
     """The most telling card first."""
-    asked = {name for name, pattern in TOPICS.items() if pattern.search(prompt)}
-    if "overdose" in asked and "renal" not in asked and len(drugs) == 1:
-        yield f"{reader.kb.drugs[drugs[0]].name} overdose: emergency number or poison centre now."
-        return
+    records = [reader.kb.drugs[drug] for drug in drugs[:2]]
     if len(drugs) > 1:
         yield from _interaction(reader, drugs)
-    for drug in (reader.kb.drugs[each] for each in drugs[:2]):
-        yield from _of_drug(reader, drug, prompt, asked, alone=len(drugs) == 1)
+        for drug in records:
+            yield from _of_drug(reader, drug, prompt, "other")
+        return
+    topic = topic_of(reader.kb, prompt)
+    found = list(_of_drug(reader, records[0], prompt, topic))
+    yield from found or (_harms(reader, records[0]), _contraindications(reader, records[0], ()))
 
 
-def _of_drug(reader: Reader, drug: Drug, prompt: str, asked: set[str], alone: bool) -> Iterator[str]:
-    found = list(_asked_of_drug(reader, drug, prompt, asked))
-    yield from found
-    if alone and not found:
-        yield _harms(reader, drug)
-        yield _contraindications(reader, drug, ())
-
-
-def _asked_of_drug(reader: Reader, drug: Drug, prompt: str, asked: set[str]) -> Iterator[str]:
-    signs = _signs_in(prompt)
+def _of_drug(reader: Reader, drug: Drug, prompt: str, topic: Topic) -> Iterator[str]:
+    """What the prompt states (a sign, a condition, the kidneys) opens its card, and so does the topic of its words."""
+    if topic == "overdose" and not KIDNEY.search(prompt):
+        yield f"{drug.name} overdose: emergency number or poison centre now."
+        return
+    signs = signs_in(prompt)
     if signs:
         yield _symptom(reader, drug, signs)
         return
     own = {entry.condition for entry in drug.contraindications} | set(drug.indications)
-    conditions = [condition for condition in _conditions_in(reader.kb, prompt) if condition not in KIDNEY_WORDS or condition in own]
+    conditions = [condition for condition in conditions_in(reader.kb, prompt) if condition not in KIDNEY_WORDS or condition in own]
     if conditions:
         yield _contraindications(reader, drug, conditions)
-    if "renal" in asked:
+    if topic == "renal" or KIDNEY.search(prompt):
         yield _renal(reader, drug, prompt)
-    if "pregnancy" in asked:
+    if topic == "pregnancy" or PREGNANT.search(prompt):
         others = [other for other in alternatives(drug, "pregnancy") if other in reader.kb.drugs
                   and not avoided_in_pregnancy(reader.kb.drugs[other])]
         yield _setting(reader, drug, "pregnancy", drug.pregnancy, others)
-    if "lactation" in asked:
+    if LACTATION.search(prompt):
         yield _setting(reader, drug, "breastfeeding", drug.lactation)
-    if "hepatic" in asked:
+    if LIVER.search(prompt):
         yield _setting(reader, drug, "liver disease", drug.hepatic)
-    if "monitoring" in asked and not conditions and not asked & {"renal", "pregnancy", "lactation"}:
+    if topic == "monitoring" and not conditions and not KIDNEY.search(prompt):
         yield f"{drug.name} monitoring:{reader.checks([each.parameter for each in drug.monitoring])}{reader.effects(effects_of(drug))}"
 
 
@@ -157,7 +142,7 @@ def _renal(reader: Reader, drug: Drug, prompt: str) -> str:
 
 def _value_in(prompt: str) -> float:
     """The kidney value a prompt states; a low one where it states none."""
-    found = re.search(r"(?:gfr|crcl|clearance)\D{0,40}?(\d+(?:\.\d+)?)", prompt, re.IGNORECASE)
+    found = KIDNEY_VALUE.search(prompt)
     return float(found[1]) if found else 15.0
 
 
@@ -217,29 +202,3 @@ def _pair(reader: Reader, a: str, b: str) -> str:
     text = f"{name_a} + {name_b}: {found[0].severity}, {WORD[found[0].action]}.{reader.effects([finding.effect for finding in worst])}"
     text += reader.instead(reader.pairs.alternatives(a, b), name_a) + reader.instead(reader.pairs.alternatives(b, a), name_b)
     return text + reader.checks(list(dict.fromkeys(parameter for finding in worst for parameter in finding.monitoring)))
-
-
-# ---- what a prompt names
-
-
-def _signs_in(prompt: str) -> dict[str, str]:
-    """Effect → the sign of it that the prompt tells, in the words of our lists."""
-    text = prompt.lower()
-    return {effect: sign for signs in (EFFECT_SIGNS, TOLD_SIGNS) for effect, told in signs.items() for sign in told if sign.lower() in text}
-
-
-def _conditions_in(kb: KnowledgeBase, prompt: str) -> tuple[str, ...]:
-    """Conditions the prompt names, the longest words first; pregnancy and breastfeeding have cards of their own."""
-    found, text = [], prompt
-    for pattern, condition in _condition_patterns(kb):
-        if pattern.search(text):
-            text = pattern.sub(" ", text)
-            found.append(condition)
-    return tuple(condition for condition in dict.fromkeys(found) if condition not in ("pregnancy", "breastfeeding"))
-
-
-@lru_cache(maxsize=4)
-def _condition_patterns(kb: KnowledgeBase) -> list[tuple[re.Pattern[str], str]]:
-    words = [(word, condition.id) for condition in kb.conditions.values() for word in (condition.name, *condition.terms)]
-    longest_first = sorted((pair for pair in words if len(pair[0]) >= UNMISTAKABLE), key=lambda pair: -len(pair[0]))
-    return [(re.compile(rf"(?<!\w){re.escape(word)}(?!\w)", re.IGNORECASE), condition) for word, condition in longest_first]

@@ -11,14 +11,14 @@ from itertools import count
 from pharmgpt.corpus.cases import DRAWS, Case, Draw, draw_from, families_of
 from pharmgpt.corpus.pairs import pairs_of
 from pharmgpt.corpus.phrasing import listed, with_article
-from pharmgpt.corpus.question_frames import FOLLOW_UPS, PLACES, QUESTION_FRAMES, THINGS
+from pharmgpt.corpus.question_frames import question_frames
 from pharmgpt.corpus.sentences import ask_for_drug, ask_for_value, condition_phrase
 from pharmgpt.corpus.split import Split
 from pharmgpt.knowledge.names import resolve
 from pharmgpt.knowledge.schema import KnowledgeBase
 from pharmgpt.text.records import Message, Part, Pool, Question
 
-BRAND_RATE, SLIP_RATE, LOWER_CASE_RATE, TWO_TURN_RATE, NO_MARK_RATE = .08, .04, .25, .1, .1
+BRAND_RATE, SLIP_RATE, LOWER_CASE_RATE, TWO_TURN_RATE, NO_MARK_RATE, CHATTER_RATE = .08, .04, .25, .1, .1, .12
 TRIES = 60  # draws without a new question before a family counts as exhausted
 Excerpt = Callable[[str, frozenset[str] | None], str]  # (prompt, drugs it may name, None for any) → handbook excerpt
 
@@ -107,20 +107,26 @@ class Style:
         self.turned = rng.random() < .5
         self.measure_name = rng.choice(("CrCl", "creatinine clearance"))
         opening = f"missing_information.{case.family}" if self.two_turns else ".".join(filter(None, (case.family, case.variant)))
-        self.frame = _choose(QUESTION_FRAMES, opening, part, rng)
-        self.follow_up = _choose(FOLLOW_UPS, "value" if case.family == "renal" else "drug", part, rng)
+        self.frame = _choose(opening, part, rng)
+        self.follow_up = _choose("follow_up.value" if case.family == "renal" else "follow_up.drug", part, rng)
         self.spellings: dict[str, str] = {}
-        self.words = {"place": rng.choice(PLACES[part]), "thing": rng.choice(THINGS[part])}
+        self.words = {name: rng.choice(question_frames(part)[name]) for name in ("place", "thing")}
+        self.before, self.after = (self._chatter(name) for name in ("opener", "closer"))
 
     def question(self, case: Case, own: str, twin: str) -> Question:
         slots = self._slots(case)
-        messages = [Message("user", self._typed(self.frame[1], slots))]
+        messages = [Message("user", self._typed(self.frame[1], slots, self.before, self.after))]
         if self.two_turns:
             asked = ask_for_value(case.asked["measure"], slots["kb_drug"]) if case.family == "renal" else ask_for_drug(slots["kb_drug"])
             messages += [Message("assistant", asked[0]), Message("user", self._typed(self.follow_up[1], slots))]
         template = f"{self.frame[0]}+{self.follow_up[0]}" if self.two_turns else self.frame[0]
         return Question(own, case.family, tuple(messages), case.key, case.decision, case.severity, self.writer.draw.part, self.writer.pool,
                         "", twin, template, case.drugs, case.fact_ids, case.asked)
+
+    def _chatter(self, name: str) -> str:
+        """Now and then a sentence beside the question that means nothing for it; in training only, where the frames hold some."""
+        said = question_frames(self.writer.draw.part).get(name)
+        return self.writer.rng.choice(said) if said and self.writer.rng.random() < CHATTER_RATE else ""
 
     def _slots(self, case: Case) -> dict[str, str]:
         kb, names = self.writer.kb, [self._spelled(drug) for drug in case.drugs]
@@ -139,15 +145,17 @@ class Style:
             self.spellings[drug] = self.writer.spelling(drug)
         return self.spellings[drug]
 
-    def _typed(self, frame: str, slots: dict[str, str]) -> str:
+    def _typed(self, frame: str, slots: dict[str, str], before: str = "", after: str = "") -> str:
         text = frame.format_map(slots)
         text = text if text.startswith(("eGFR", "my ")) else text[:1].upper() + text[1:]
+        text = " ".join(filter(None, (before, text, after)))
         if self.unmarked and text.endswith(("?", ".")):
             text = text[:-1]
         return text.lower() if self.lower else text
 
 
-def _choose(frames, name: str, part: Part, rng: random.Random) -> tuple[str, str]:
+def _choose(name: str, part: Part, rng: random.Random) -> tuple[str, str]:
     """(template id, frame)."""
-    at = rng.randrange(len(frames[name][part]))
-    return f"{name}.{part}.{at}", frames[name][part][at]
+    frames = question_frames(part)[name]
+    at = rng.randrange(len(frames))
+    return f"{name}.{part}.{at}", frames[at]

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Literal
 
+from rapidfuzz.distance import OSA
+
 from pharmgpt.knowledge.other_drugs import OTHER_DRUGS
 from pharmgpt.knowledge.schema import Drug, KnowledgeBase
 
@@ -67,24 +69,6 @@ def allowed_distance(name: str) -> int:
     return 2 if len(name) >= 9 else 1 if len(name) >= 6 else 0
 
 
-def distance(a: str, b: str, limit: int) -> int:
-    """Letters inserted, deleted, changed or swapped with their neighbour (optimal string alignment); limit + 1 where it is more."""
-    if abs(len(a) - len(b)) > limit:
-        return limit + 1
-    before, last = [], list(range(len(b) + 1))
-    for i, x in enumerate(a, start=1):
-        row = [i]
-        for j, y in enumerate(b, start=1):
-            cost = min(last[j] + 1, row[j - 1] + 1, last[j - 1] + (x != y))
-            if i > 1 and j > 1 and x == b[j - 2] and a[i - 2] == y:
-                cost = min(cost, before[j - 2] + 1)
-            row.append(cost)
-        if min(row) > limit:
-            return limit + 1
-        before, last = last, row
-    return last[-1]
-
-
 @lru_cache(maxsize=8)
 def _known(kb: KnowledgeBase) -> dict[str, tuple[str, How]]:
     """Folded name → drug; a generic name beats a brand, a brand beats a spelling."""
@@ -108,13 +92,14 @@ def _pattern(kb: KnowledgeBase) -> re.Pattern[str]:
 
 @lru_cache(maxsize=65536)
 def _near(kb: KnowledgeBase, folded: str) -> tuple[str, ...]:
-    """The drugs with a name within the allowed distance; only the nearest ones. Another real drug's name is near nothing."""
+    """The drugs with a name within the allowed distance (letters inserted, deleted, changed or swapped with their neighbour); only the
+    nearest ones. Another real drug's name is near nothing."""
     limit = 0 if folded in OTHER_DRUGS else allowed_distance(folded)
     if not limit:
         return ()
     best: dict[str, int] = {}
     for name, (drug, _) in _known(kb).items():
-        if abs(len(name) - len(folded)) <= limit and (gap := distance(folded, name, limit)) <= limit:
+        if abs(len(name) - len(folded)) <= limit and (gap := OSA.distance(folded, name, score_cutoff=limit)) <= limit:
             best[drug] = min(gap, best.get(drug, gap))
     nearest = min(best.values(), default=0)
     return tuple(sorted(drug for drug, gap in best.items() if gap == nearest))

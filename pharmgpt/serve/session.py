@@ -102,7 +102,7 @@ class Session:
         for token in stream(self.model(stage), self.prompt_ids(messages, stage), max_new_tokens=self.max_new_tokens,
                             end_id=self.end_id(stage), temperature=temperature, generator=generator):
             ids.append(token)
-            text = self.tokenizer.decode(ids)
+            text = self.tokenizer.decode(ids).lstrip()
             if not text.endswith("\ufffd"):  # a character may span several tokens
                 yield text[len(shown):]
                 shown = text

@@ -1,8 +1,10 @@
 """Conversation ↔ ids and loss mask: the only place that knows the format.
 
-    <|system|>…<|user|>…<|assistant|>…<|end|><|user|>…<|assistant|>…<|end|>          a conversation
-    <|reference|>…<|user|>…<|assistant|>…<|end|>                                      what the reward model reads
-A document is its text and <|endoftext|>. <|end|> closes answers only: it is what a model must learn to say.
+    <|system|> …<|user|> …<|assistant|> …<|end|><|user|> …<|assistant|> …<|end|>          a conversation
+    <|reference|>…<|user|> …<|assistant|> …<|end|>                                         what the reward model reads
+A document is its text and <|endoftext|>. <|end|> closes answers only: it is what a model must learn to say. Messages begin with a space,
+as words inside documents do: "Metformin" and " Metformin" are different tokens, and a name that no answer has held can only be copied
+as it has been read.
 """
 from collections.abc import Sequence
 from typing import NamedTuple
@@ -12,7 +14,7 @@ from pharmgpt.text.tokenizer import Tokenizer
 
 # The same format for transformers and llama.cpp; a test holds the two together.
 JINJA = ("{%- for message in messages -%}"
-         "{{- '<|' + message['role'] + '|>' + message['content'] -}}"
+         "{{- '<|' + message['role'] + '|> ' + message['content'] -}}"
          "{%- if message['role'] == 'assistant' -%}{{- '<|end|>' -}}{%- endif -%}"
          "{%- endfor -%}"
          "{%- if add_generation_prompt -%}{{- '<|assistant|>' -}}{%- endif -%}")
@@ -26,12 +28,17 @@ class Rendered(NamedTuple):
 def render(messages: Sequence[Message], tokenizer: Tokenizer) -> Rendered:
     ids, is_response = [], []
     for message in messages:
-        content = tokenizer.encode(message.content)
+        content = spoken(message.content, tokenizer)
         answers = message.role == "assistant"
-        spoken = content + [tokenizer.end_id] if answers else content
-        ids += [_role_id(message.role, tokenizer), *spoken]
-        is_response += [False, *[answers] * len(spoken)]
+        said = content + [tokenizer.end_id] if answers else content
+        ids += [_role_id(message.role, tokenizer), *said]
+        is_response += [False, *[answers] * len(said)]
     return Rendered(ids, is_response)
+
+
+def spoken(content: str, tokenizer: Tokenizer) -> list[int]:
+    """A message's text as its ids stand behind the role."""
+    return tokenizer.encode(f" {content}")
 
 
 def render_prompt(messages: Sequence[Message], tokenizer: Tokenizer) -> list[int]:

@@ -18,7 +18,7 @@ from torch import Tensor
 from pharmgpt.model.checkpoint import DESCRIPTION, CheckpointError, load_model, read_description, write_json
 from pharmgpt.model.device import EAGER, Device, autocast
 from pharmgpt.model.scalar_head import RewardModel, ScalarModel
-from pharmgpt.text.chat import render_judged
+from pharmgpt.text.chat import render_judged, spoken
 from pharmgpt.text.records import Message, PreferencePair
 from pharmgpt.text.tokenizer import Tokenizer
 from pharmgpt.train.batches import Batch, Segment, assemble, pack
@@ -121,7 +121,7 @@ def judged_segment(judge: Judge, item: Item) -> Segment:
     and puts each mark on the token before: so <|end|> itself is read."""
     reference = item.reference if judge.reads_reference else None
     ids = render_judged(reference, item.messages, item.answer, judge.tokenizer)
-    length = len(judge.tokenizer.encode(item.answer)) + 1
+    length = len(spoken(item.answer, judge.tokenizer)) + 1
     counts = np.zeros(len(ids) + 1, dtype=bool)
     counts[-length:] = read_positions(ids[-length:], judge.reader, judge.marks)
     return Segment(np.array([*ids, judge.tokenizer.pad_id], dtype=np.int64), counts)

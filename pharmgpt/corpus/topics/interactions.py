@@ -168,11 +168,11 @@ def _digest(book: FactBook, drug: Drug) -> Case:
 
 
 def _rows(book: FactBook):
-    """Two or three partners with a rule and two without, in mixed order."""
+    """Three to six partners with a rule and one or two without, in mixed order."""
     def vary(case: Case, rng: Random) -> Varied:
         drug = case.drugs[0]
         ruled, free = book.ruled[drug], book.free[drug]
-        partners = rng.sample(ruled, min(len(ruled), rng.choice((2, 3)))) + rng.sample(free, min(len(free), 2))
+        partners = rng.sample(ruled, min(len(ruled), rng.choice((3, 4, 5, 6)))) + rng.sample(free, min(len(free), rng.choice((1, 2))))
         rng.shuffle(partners)
         rows, facts = [], []
         for partner in partners:
