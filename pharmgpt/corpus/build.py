@@ -10,7 +10,7 @@ from pathlib import Path
 from pydantic import BaseModel, ConfigDict, Field
 
 from pharmgpt.corpus.cloze import cloze_items
-from pharmgpt.corpus.conversations import demonstrations
+from pharmgpt.corpus.conversations import demonstrations, shares
 from pharmgpt.corpus.documents import documents
 from pharmgpt.corpus.handbook import excerpt
 from pharmgpt.corpus.preferences import flaw_pairs
@@ -50,7 +50,8 @@ def build(kb: KnowledgeBase, config: CorpusConfig, out: Path, seed: int) -> None
     for part in ("train", "dev", "exam"):
         write_jsonl(out / f"questions-{part}.jsonl", [question for question in asked if question.part == part])
     by_part = {(part, pool): [q for q in asked if (q.part, q.pool) == (part, pool)] for part in ("train", "dev", "exam") for pool in POOLS}
-    write_jsonl(out / "conversations.jsonl", demonstrations(kb, by_part["train", "seen"], seed, split, config.demonstrations))
+    shown = questions(kb, split, "train", "seen", seed, shares(config.demonstrations))  # many more than are asked later: none is met twice
+    write_jsonl(out / "conversations.jsonl", demonstrations(kb, shown, seed, split, config.demonstrations))
     write_jsonl(out / "conversations-dev.jsonl", demonstrations(kb, by_part["dev", "seen"], seed, split))
     write_jsonl(out / "pairs-train.jsonl", flaw_pairs(kb, by_part["train", "seen"], seed, split, config.flaw_pairs))
     write_jsonl(out / "pairs-dev.jsonl", flaw_pairs(kb, by_part["dev", "seen"], seed, split, config.exam_flaw_pairs // 4))

@@ -4,6 +4,7 @@ An expert's habits say how often each element is mentioned. None covers everythi
 learns from preferences can become more complete than any one teacher. Experts know their facts; wrong answers belong to annotators'
 pairs, not to demonstrations. A small share of answers is careless, as people's are.
 """
+import math
 import random
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -61,6 +62,11 @@ def demonstrations(kb: KnowledgeBase, questions: Sequence[Question], seed: int, 
     rng, pairs, allowed = random.Random(f"{seed} demonstrations"), pairs_of(kb), frozenset(split.seen)
     chosen = in_turns(questions, len(questions) if count is None else count, rng)
     return [_demonstration(pairs, question, rng.choice(EXPERTS), number, allowed, rng) for number, question in enumerate(chosen)]
+
+
+def shares(count: int) -> dict[str, int]:
+    """How many questions of each family `count` demonstrations take."""
+    return {family: math.ceil(count * turns / sum(TURNS.values())) for family, turns in TURNS.items()}
 
 
 def in_turns(questions: Sequence[Question], count: int, rng: random.Random) -> list[Question]:
