@@ -112,4 +112,5 @@ def trace_run(run: Path) -> Iterator[Stop]:
         else:
             answer = session.ask(ASKED, stage)
             score = {} if answer.reward is None else {"judge": answer.reward}
-            yield Stop(stage, [f"greedy: {answer.answer}", *(f"{check.status}: {check.text}" for check in answer.checks)], score)
+            judged = "".join(f"   [judge {reward:+.2f}]" for reward in score.values())
+            yield Stop(stage, [f"greedy: {answer.answer}{judged}", *(f"{check.status}: {check.text}" for check in answer.checks)], score)
