@@ -7,11 +7,13 @@ from typing import Annotated
 import typer
 
 from pharmgpt.kb_cli import app as kb_app
+from pharmgpt.lesson_cli import app as lesson_app
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, rich_markup_mode="rich",
                   help="Train a drug-safety language model from scratch, examine what each stage taught it, and ask it. "
                        "Not medical advice.")
 app.add_typer(kb_app, name="kb")
+app.add_typer(lesson_app, name="lesson")
 
 RUNS = Path("runs")
 RunOption = Annotated[Path | None, typer.Option("--run", help="A run directory; default: the newest finished one under runs/.")]

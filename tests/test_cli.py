@@ -9,7 +9,7 @@ import pytest
 from pharmgpt import cli, pipeline
 from pharmgpt.train.optimizer import NonFiniteError
 
-COMMANDS = ("run", "ask", "chat", "exam", "report", "reward", "kb")
+COMMANDS = ("run", "ask", "chat", "exam", "report", "reward", "kb", "lesson")
 
 
 def test_help_lists_the_commands_at_once_and_without_torch():
