@@ -20,7 +20,7 @@ from pharmgpt.corpus.phrasing import capital, with_article
 SENTENCE_START = re.compile(r"(?<=[a-z0-9)]\. |[a-z0-9)]\? )[a-z](?![A-Z])")
 Genres = Mapping[str, Sequence[str]]  # genre → frames
 SPOKEN = frozenset(("monograph", "label_section", "leaflet", "case_note", "interaction_bulletin", "symptom_note"))
-CALL_SHARE = 0.6
+CALL_SHARE = 0.5
 Slots = dict[str, str]
 
 
