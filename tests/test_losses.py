@@ -4,7 +4,9 @@ import math
 import pytest
 import torch
 
-from pharmgpt.train.losses import bradley_terry_loss, clipped_surrogate_loss, clipped_value_loss, kl_estimates, mean_over
+from pharmgpt.model.transformer import ModelConfig, Transformer
+from pharmgpt.train.losses import (bradley_terry_loss, clipped_surrogate_loss, clipped_value_loss, kl_estimates, language_model_loss,
+                                   mean_over, next_token_loss)
 
 ALL = torch.ones(1, 2, dtype=torch.bool)
 
@@ -95,3 +97,21 @@ def test_the_unbiased_kl_estimates_average_to_the_exact_kl():
 def test_mean_over_counts_only_kept_entries_and_nothing_is_zero():
     assert mean_over(torch.tensor([1.0, 5.0, 9.0]), torch.tensor([True, False, True])).item() == 5.0
     assert mean_over(torch.tensor([1.0]), torch.tensor([False])).item() == 0.0
+
+
+def test_the_head_reads_counted_tokens_only_and_loss_and_gradients_are_those_of_all_logits():
+    model = Transformer.initialise(ModelConfig(vocab_size=20, d_model=16, n_layers=1, n_heads=2, n_kv_heads=2, head_dim=8, d_ff=16), 0)
+    generator = torch.Generator().manual_seed(0)
+    model.lm_head.weight.data.normal_(generator=generator)
+    ids, targets = (torch.randint(0, 20, (2, 6), generator=generator) for _ in range(2))
+    is_target = torch.tensor([[0.0, 1, 1, 0, 0, 1], [0, 0, 0, 0, 1, 1]])
+    segments, positions = torch.ones_like(ids), torch.arange(6).expand_as(ids)
+
+    def of(loss):
+        model.zero_grad()
+        loss.backward()
+        return [loss.detach(), *(parameter.grad.clone() for parameter in model.parameters())]
+
+    ours = of(language_model_loss(model, ids, targets, segments, positions, is_target, None))
+    whole = of(next_token_loss(model(ids, segments, positions), targets, is_target))
+    torch.testing.assert_close(ours, whole)

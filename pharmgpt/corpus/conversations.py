@@ -70,7 +70,7 @@ def shares(count: int) -> dict[str, int]:
 
 
 def in_turns(questions: Sequence[Question], count: int, rng: random.Random) -> list[Question]:
-    """`count` questions, the families in the proportion of TURNS; each family in its own shuffled order, and from the start when it runs out."""
+    """`count` questions, families in the proportion of TURNS; each in its own shuffled order, and from the start when it runs out."""
     by_family: dict[str, list[Question]] = {}
     for question in questions:
         by_family.setdefault(question.family, []).append(question)
