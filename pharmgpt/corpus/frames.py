@@ -15,6 +15,7 @@ from string import Formatter
 from typing import NamedTuple
 
 from pharmgpt.corpus.phrasing import capital, with_article
+from pharmgpt.text.chat import as_call
 
 # After a full stop or question mark, unless the letter belongs to an abbreviation (C. difficile) or a word of its own shape (eGFR).
 SENTENCE_START = re.compile(r"(?<=[a-z0-9)]\. |[a-z0-9)]\? )[a-z](?![A-Z])")
@@ -146,7 +147,7 @@ def _call(topic: Topic, slots: Slots, rng: Random) -> Frame | None:
     if not fitting:
         return None
     chosen = _pick(fitting, rng)
-    return replace(chosen, text=f"Caller: {capital(chosen.text.format_map(filled))} Pharmacist:")
+    return replace(chosen, text=as_call(capital(chosen.text.format_map(filled))))
 
 
 def pick_case(topic: Topic, rng: Random) -> Case:

@@ -14,7 +14,7 @@ from pharmgpt.knowledge.schema import KnowledgeBase
 from pharmgpt.model.checkpoint import load_model
 from pharmgpt.model.generate import generate, stream
 from pharmgpt.model.transformer import Transformer
-from pharmgpt.text.chat import render_prompt
+from pharmgpt.text.chat import as_call, render_prompt
 from pharmgpt.text.records import Message
 from pharmgpt.text.tokenizer import Tokenizer
 
@@ -73,8 +73,9 @@ class Session:
         return self.models[stage]
 
     def prompt_ids(self, messages: Sequence[Message], stage: str) -> list[int]:
-        """A base model has seen no chat markers, so it is given the bare text to continue. Raises AskError where there is no room."""
-        ids = self.tokenizer.encode(messages[-1].content) if stage == "pretrain" else render_prompt(messages, self.tokenizer)
+        """A base model has seen no chat markers, so it is given a document to continue. Raises AskError where there is no room."""
+        is_base = stage == "pretrain"
+        ids = self.tokenizer.encode(as_call(messages[-1].content)) if is_base else render_prompt(messages, self.tokenizer)
         room = self.model(stage).config.max_positions - self.max_new_tokens
         if len(ids) > room:
             raise AskError(f"the question, with what was said before, has {len(ids)} tokens, and {stage} has room for {room}; "

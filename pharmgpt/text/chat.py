@@ -46,6 +46,11 @@ def render_prompt(messages: Sequence[Message], tokenizer: Tokenizer) -> list[int
     return render(messages, tokenizer).ids + [tokenizer.assistant_id]
 
 
+def as_call(question: str) -> str:
+    """How documents write a question: what a base model, which has seen no role, is given to continue."""
+    return f"Caller: {question} Pharmacist:"
+
+
 def render_judged(reference: str | None, messages: Sequence[Message], answer: str, tokenizer: Tokenizer) -> list[int]:
     """Ids of an answer with its prompt, behind the handbook excerpt if there is one; ends with <|end|>."""
     head = [tokenizer.reference_id, *tokenizer.encode(reference)] if reference else []
