@@ -7,6 +7,8 @@ from torch import Tensor, nn
 
 from pharmgpt.model.device import autocast
 
+HEAD_ROWS = 512
+
 
 def next_token_loss(logits: Tensor, targets: Tensor, is_target: Tensor, count: Tensor | None = None) -> Tensor:
     """L = −(1/N) Σ log P(w_t | w_<t) over counted tokens: nats per token.
@@ -26,10 +28,20 @@ def language_model_loss(model: nn.Module, ids: Tensor, targets: Tensor, segment_
 
     Only counted tokens reach the head: in SFT most are the user's, and the head costs a sixth of a step.
     """
-    counted = is_target > 0
+    places, counts = counted_places(is_target)
     with autocast(ids.device.type, autocast_dtype):
-        logits = model.logits(model.hidden(ids, segment_ids, positions)[counted])  # (N, V)
-    return next_token_loss(logits, targets[counted], is_target[counted])
+        logits = model.logits(model.hidden(ids, segment_ids, positions).flatten(0, 1)[places])  # (N, V)
+    return next_token_loss(logits, targets.flatten()[places], counts)
+
+
+def counted_places(is_target: Tensor) -> tuple[Tensor, Tensor]:
+    """Where a flattened batch counts, filled up with place 0 to a multiple of HEAD_ROWS, and 1.0 where the place is a real one: (N,) each.
+
+    Filled up, because a new size every step leaves holes in memory: SFT grew from 2.0 to 4.1 GB.
+    """
+    places = is_target.flatten().nonzero().squeeze(1)
+    filling = -len(places) % HEAD_ROWS
+    return F.pad(places, (0, filling)), F.pad(torch.ones(len(places), device=is_target.device), (0, filling))
 
 
 def bradley_terry_loss(r_chosen: Tensor, r_rejected: Tensor) -> Tensor:
