@@ -16,7 +16,7 @@ from pharmgpt.train.batches import BatchError, assemble
 from pharmgpt.train.judge import (Item, Judge, ScoreError, answer_scores, judged_segment, load_judge, log_odds, pair_scores, read_positions,
                                   score)
 from pharmgpt.train.optimizer import OptimizerConfig
-from pharmgpt.train.reward import RewardConfig, pair_batches, pair_segments, pairs_in, train_reward
+from pharmgpt.train.reward import RewardConfig, pair_batches, pair_segments, train_reward
 
 TOKENIZER = train_tokenizer(["Avoid it. The cut-off is 30. It is fine at 2.5 mg. May I?"] * 20, 300)
 CONFIG = RewardConfig(optimizer=OptimizerConfig(muon_lr=0.05, adamw_lr=1e-2, cooldown_fraction=0), steps=12, rows=4, row_tokens=64,
@@ -103,7 +103,7 @@ def test_a_closed_judge_cannot_see_the_reference(start):
 
 
 def test_both_answers_of_a_pair_share_a_batch_and_no_row_overflows(start):
-    segments, _, ledger = pair_segments(judge_of(start), PAIRS, 64)
+    segments, ledger = pair_segments(judge_of(start), PAIRS, 64)
     lengths = [len(segment.ids) - 1 for segment in segments]
     data = pair_batches(segments, 4, 64, seed=0)
     seen = set()
@@ -117,15 +117,14 @@ def test_both_answers_of_a_pair_share_a_batch_and_no_row_overflows(start):
 
 
 def test_fewer_pairs_than_a_batch_are_all_met_each_time(start):
-    segments, _, _ = pair_segments(judge_of(start), PAIRS[:2], 64)
+    segments, _ = pair_segments(judge_of(start), PAIRS[:2], 64)
     data = pair_batches(segments, 4, 64, seed=0)
     for _ in range(3):
         assert sorted(index for row in next(data) for index in row) == [0, 1, 2, 3]
 
 
 def test_a_pair_that_is_too_long_is_dropped_whole_and_counted(start):
-    segments, kept, ledger = pair_segments(judge_of(start), [PAIRS[0], pair(1, rejected="It is fine. " * 40)], 64)
-    assert kept == [PAIRS[0]]
+    segments, ledger = pair_segments(judge_of(start), [PAIRS[0], pair(1, rejected="It is fine. " * 40)], 64)
     assert len(segments) == 2 and ledger.dropped_too_long == 1 and ledger.rows_in == 2
     with pytest.raises(BatchError, match="no pair"):
         next(pair_batches([], 4, 64, seed=0))
@@ -169,16 +168,3 @@ def test_an_unfinished_reward_model_and_an_endless_answer_are_refused_with_the_f
         load_judge(start, TOKENIZER)
     with pytest.raises(ScoreError, match="128 positions; shorten"):
         score(judge_of(start), [Item(None, (Message("user", "May I?"),), "Avoid it. " * 200)])
-
-
-def test_a_batch_names_its_pairs_in_the_order_of_their_scores():
-    assert pairs_in([[4, 0], [5], [1], []]) == [0, 2]
-
-
-def test_a_margin_for_a_flaw_pulls_its_answers_further_apart(start, tmp_path):
-    def margin_after(margins, out):
-        log = Records()
-        train(start, tmp_path / out, log, steps=24, margins=margins)
-        return log[-1]["dev_margin"]
-
-    assert margin_after({"decision": 4.0}, "apart") > margin_after({"another": 4.0}, "plain") + 1

@@ -44,17 +44,15 @@ def counted_places(is_target: Tensor) -> tuple[Tensor, Tensor]:
     return F.pad(places, (0, filling)), F.pad(torch.ones(len(places), device=is_target.device), (0, filling))
 
 
-def bradley_terry_loss(r_chosen: Tensor, r_rejected: Tensor, margin: Tensor | float = 0.0) -> Tensor:
+def bradley_terry_loss(r_chosen: Tensor, r_rejected: Tensor) -> Tensor:
     """−log σ(r_chosen − r_rejected), mean over pairs: Ouyang et al. 2022 (arXiv:2203.02155), eq. 1 for K = 2.
-
-    `margin` (N,) says by how much more a pair should differ: −log σ(r_chosen − r_rejected − m), Touvron et al. 2023 (arXiv:2307.09288), eq. 2.
 
     Two (N,) floating tensors → scalar fp32. Its gradient is (σ(m) − 1)(∇r_chosen − ∇r_rejected): σ(m) − 1 is negative, so DESCENT
     (w −= lr · gradient) pushes the margin m up. `w += lr * (p − 1) * …` climbs the loss.
     """
     if r_chosen.shape != r_rejected.shape or r_chosen.dim() != 1:
         raise ValueError(f"bradley_terry_loss needs two (N,) tensors, got {tuple(r_chosen.shape)} and {tuple(r_rejected.shape)}")
-    return -F.logsigmoid(r_chosen.float() - r_rejected.float() - margin).mean()
+    return -F.logsigmoid(r_chosen.float() - r_rejected.float()).mean()
 
 
 class SurrogateLoss(NamedTuple):

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from pydantic import BaseModel, ConfigDict, NonNegativeFloat, PositiveInt
+from pydantic import BaseModel, ConfigDict, PositiveInt
 from torch import Tensor
 
 from pharmgpt.model.checkpoint import load_model
@@ -41,7 +41,6 @@ class RewardConfig(BaseModel):
     optimizer: OptimizerConfig = OptimizerConfig(muon_lr=0.01, adamw_lr=1e-3, warmup_steps=10)
     reader: Reader = "sentences"
     reads_reference: bool = True
-    margins: dict[str, NonNegativeFloat] = {}  # flaw → log-odds by which the better answer should lead; others 0
     steps: PositiveInt = 300
     rows: PositiveInt = 16
     row_tokens: PositiveInt = 256
@@ -55,8 +54,7 @@ def train_reward(config: RewardConfig, tokenizer: Tokenizer, start: Path, pairs:
     """`start` is a folder of weights (a step of SFT). Returns the folder of the last step."""
     model = RewardModel.from_transformer(load_model(start, [Transformer])).to(device.type)
     judge = Judge(model, tokenizer, config.reader, config.reads_reference)
-    segments, kept, ledger = pair_segments(judge, pairs, config.row_tokens)
-    margins = torch.tensor([config.margins.get(pair.flaw, 0.0) for pair in kept], device=device.type)
+    segments, ledger = pair_segments(judge, pairs, config.row_tokens)
     ledger.write(out)
     optimizers = make_optimizers(model, config.optimizer, device.autocast_dtype)
     state = TrainState(model, optimizers)
@@ -71,7 +69,7 @@ def train_reward(config: RewardConfig, tokenizer: Tokenizer, start: Path, pairs:
         scale = lr_scale(state.step, config.steps, config.optimizer)
         set_lr(optimizers, config.optimizer, scale)
         r = answer_scores(scores_of(model, *inputs(batch), device.autocast_dtype), batch, rows)  # (2N,)
-        loss = bradley_terry_loss(r[0::2], r[1::2], margins[pairs_in(rows)])
+        loss = bradley_terry_loss(r[0::2], r[1::2])
         grad_norm = take_step(loss, model, optimizers, config.optimizer.clip_norm, Replay(out, state.step, model, batch._asdict()))
         state.step += 1
         pace.steps += 1
@@ -89,9 +87,9 @@ def train_reward(config: RewardConfig, tokenizer: Tokenizer, start: Path, pairs:
     return states.newest_step(out)
 
 
-def pair_segments(judge: Judge, pairs: Sequence[PreferencePair], row_tokens: int) -> tuple[list[Segment], list[PreferencePair], Ledger]:
-    """Two segments a kept pair, chosen first; the kept pairs. A pair of which one answer is too long is dropped whole."""
-    ledger, segments, kept = Ledger(), [], []
+def pair_segments(judge: Judge, pairs: Sequence[PreferencePair], row_tokens: int) -> tuple[list[Segment], Ledger]:
+    """Two segments a pair, chosen first. A pair of which one answer is too long is dropped whole."""
+    ledger, segments = Ledger(), []
     for pair in pairs:
         both = [judged_segment(judge, item) for item in pair_items(pair)]
         ledger.rows_in += 1
@@ -102,13 +100,7 @@ def pair_segments(judge: Judge, pairs: Sequence[PreferencePair], row_tokens: int
         ledger.tokens += sum(len(segment.ids) - 1 for segment in both)
         ledger.loss_tokens += sum(int(segment.counts.sum()) for segment in both)
         segments += both
-        kept.append(pair)
-    return segments, kept, ledger
-
-
-def pairs_in(rows: Sequence[Sequence[int]]) -> list[int]:
-    """The pairs of which a batch holds both answers, in the order of their scores."""
-    return sorted({index // 2 for row in rows for index in row})
+    return segments, ledger
 
 
 def pair_batches(segments: Sequence[Segment], rows: int, row_tokens: int, seed: int) -> Iterator[list[list[int]]]:
