@@ -48,7 +48,7 @@ from pharmgpt.train.state import newest_step
 R = TypeVar("R")
 TOKENS_AN_EPISODE = 45  # prompt and answer, about
 OTHER_MINUTES = 1.5  # corpus, sampling and exams, about
-SHARE_OF_PRODUCTS = {True: 0.2, False: 0.5}  # of the speed of plain products that training reached, measured on two cores: in bf16 (AMX), in fp32
+SHARE_OF_PRODUCTS = {True: 0.2, False: 0.5}  # what training reached of the speed of plain products on two cores: in bf16 (AMX), in fp32
 
 
 class KnowledgeConfig(BaseModel):
