@@ -6,7 +6,7 @@ rule, PPO gets its monitor, the judge gets the handbook.
 import json
 import random
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from functools import cached_property, partial
 from itertools import chain
 from pathlib import Path
@@ -141,7 +141,7 @@ def pretraining(line: Line, out: Path, log: Log) -> None:
     ledger = Ledger()
     own = [document for path in config.extra for document in read_extra(Path(path), ledger)]
     if own:
-        write_atomically(out / "extra.json", json.dumps(asdict(ledger), indent=1) + "\n")
+        write_atomically(out / "extra.json", json.dumps(ledger.as_json(), indent=1) + "\n")
     pretrain(config, line.tokenizer(), [*line.records("documents", Document), *own], line.records("documents-dev", Document),
              out=out, log=log, device=line.device, seed=line.seed)
 

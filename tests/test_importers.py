@@ -117,3 +117,9 @@ def test_a_run_without_a_full_stop_is_cut_at_a_comma():
 def test_abbreviations_and_decimals_do_not_end_a_sentence():
     text = "Give e.g. Aspirin at 1.5 mg. Stop then."
     assert list(pieces(text, 6)) == ["Give e.g. Aspirin at 1.5 mg.", "Stop then."]
+
+
+def test_a_ledger_is_plain_data():
+    ledger = Ledger(read=3, kept=1)
+    ledger.drop("table field", 2)
+    assert json.loads(json.dumps(ledger.as_json())) == {"read": 3, "kept": 1, "dropped": {"table field": 2}, "notes": {}}

@@ -19,6 +19,10 @@ class Ledger:
     def drop(self, reason: str, count: int = 1) -> None:
         self.dropped[reason] += count
 
+    def as_json(self) -> dict:
+        """Plain data. Not asdict: it rebuilds a Counter from pairs, and counts the pairs."""
+        return {"read": self.read, "kept": self.kept, "dropped": dict(self.dropped), "notes": dict(self.notes)}
+
     def __str__(self) -> str:
         dropped = ", ".join(f"{reason} {count}" for reason, count in self.dropped.most_common()) or "nothing"
         notes = "".join(f"; {note} {count}" for note, count in self.notes.most_common())
