@@ -60,7 +60,7 @@ def test_only_responses_count_in_conversations(tokenizer):
     [only], ledger = conversation_segments([talk("hello", "no")], tokenizer, 16)
     batch = assemble([only], [[0]], 16)
     counted = batch.targets[batch.is_target.bool()].tolist()
-    assert tokenizer.decode(counted, skip_specials=False) == "no<|end|>"
+    assert tokenizer.decode(counted, skip_specials=False) == " no<|end|>"
     assert ledger.loss_tokens == 3
 
 

@@ -6,7 +6,7 @@ pairs, not to demonstrations. A small share of answers is careless, as people's 
 """
 import math
 import random
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import cycle, islice
 
@@ -69,17 +69,17 @@ def shares(count: int) -> dict[str, int]:
     return {family: math.ceil(count * turns / sum(TURNS.values())) for family, turns in TURNS.items()}
 
 
-def in_turns(questions: Sequence[Question], count: int, rng: random.Random) -> list[Question]:
-    """`count` questions, families in the proportion of TURNS; each in its own shuffled order, and from the start when it runs out."""
+def in_turns(questions: Sequence[Question], count: int, rng: random.Random, turns: Mapping[str, int] = TURNS) -> list[Question]:
+    """`count` questions, families in the proportion of `turns`; each in its own shuffled order, and from the start when it runs out."""
     by_family: dict[str, list[Question]] = {}
     for question in questions:
         by_family.setdefault(question.family, []).append(question)
     for group in by_family.values():
         rng.shuffle(group)
     queues = {family: cycle(group) for family, group in by_family.items()}
-    turns = [family for family in sorted(by_family) for _ in range(TURNS[family])]
-    rng.shuffle(turns)
-    chosen = [next(queues[family]) for family in islice(cycle(turns), count)]
+    order = [family for family in sorted(by_family) for _ in range(turns[family])]
+    rng.shuffle(order)
+    chosen = [next(queues[family]) for family in islice(cycle(order), count)]
     rng.shuffle(chosen)
     return chosen
 
