@@ -115,6 +115,8 @@ GRADES = [
     (PAIR, "Stop ibuprofen. Continue warfarin.", 0.4),
     (UNRELATED, "Metformin and omeprazole do not interact. They can be taken together.", 1.0),
     (LIST, "The pair that matters is warfarin and ibuprofen. Avoid the combination.", 1.0),
+    (LIST, "The pair metformin and warfarin does not interact. The pair warfarin and ibuprofen interacts. Avoid the combination.", 1.0),
+    (LIST, "Metformin and ibuprofen do not interact. Avoid warfarin with ibuprofen.", 1.0),
     (MONITORING, "Warfarin can cause bleeding. Check INR.", 1.0),
     (INSTEAD, "Acetaminophen.", 0.6),
     (UNKNOWN, "I do not know zolbavir.", 1.0),
@@ -146,6 +148,7 @@ GRADES = [
     (PAIR, "Avoid the combination. Apixaban is an alternative to warfarin.", 0.4 - 0.2),  # bleeds with ibuprofen too
     (UNRELATED, "Avoid the combination. The risk is bleeding.", -0.5 - 0.25),
     (LIST, "The pair that matters is metformin and ibuprofen. Avoid the combination.", 0.5 - 0.5),
+    (LIST, "The pair metformin and warfarin does not interact. The pair warfarin and ibuprofen does not interact.", -0.5 - 1.5),
     (MONITORING, "Check uric acid.", -0.6),
     (UNKNOWN, "Zolbavir can be used.", -1.5),
     (MISSING, "Dabigatran can be used.", -1.5),

@@ -27,7 +27,7 @@ from pharmgpt.knowledge.lexicon import split_sentences
 from pharmgpt.knowledge.schema import KnowledgeBase
 from pharmgpt.text.records import Element, Question
 
-GOLD_VERSION = "1"
+GOLD_VERSION = "2"
 SENTENCE_LOSS, CAUTIOUS_LOSS, DANGEROUS_LOSS, FLOOR = 0.25, 0.5, 1.5, -2.0
 
 

@@ -75,13 +75,16 @@ def _applying(kb: KnowledgeBase, claims: list[Claim], context: Context) -> list[
 
 
 def _apart(claims: list[Claim], about: tuple[str, ...]) -> list[Claim]:
-    """ "Stop ibuprofen. Continue warfarin.": permission for the one drug does not lift the restriction of the other."""
-    limited = [set(claim.drugs) for claim in claims if claim.value in RESTRICTIVE and set(claim.drugs) < set(about)]
-    return [
-        claim
-        for claim in claims
-        if claim.value in RESTRICTIVE or not set(claim.drugs) < set(about) or not any(drugs.isdisjoint(claim.drugs) for drugs in limited)
-    ]
+    """ "Stop ibuprofen. Continue warfarin." and "A and B do not interact. Avoid A with C.": permission for the one drug or pair does not
+    lift the restriction of the other."""
+    limited = [set(claim.drugs) for claim in claims if claim.value in RESTRICTIVE and claim.drugs and set(claim.drugs) < set(about)]
+    return [claim for claim in claims if claim.value in RESTRICTIVE or not set(claim.drugs) < set(about) or not _elsewhere(claim, limited)]
+
+
+def _elsewhere(permission: Claim, limited: list[set[str]]) -> bool:
+    """Does a restriction speak of other drugs? A pair without an interaction is another pair as soon as one of its drugs is another."""
+    own = set(permission.drugs)
+    return any(not drugs <= own if permission.how == "none_known" else drugs.isdisjoint(own) for drugs in limited)
 
 
 def _concerns(claim: Claim, about: tuple[str, ...]) -> bool:
