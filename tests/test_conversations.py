@@ -1,5 +1,6 @@
 """Experts: each imperfect, together complete; the fact before the decision; short; the same seed the same words."""
 import random
+import re
 from collections import Counter
 
 import pytest
@@ -61,9 +62,27 @@ def test_the_fact_stands_before_the_decision_in_three_of_four_demonstrations(kb,
 
 
 def test_answers_are_short(talks):
-    lengths = sorted(len(talk.messages[-1].content) for talk in talks)
+    """But for lists, which are read pair by pair: six pairs of four drugs at most."""
+    lengths = sorted(len(talk.messages[-1].content) for talk in talks if talk.family != "medication_list")
     assert lengths[len(lengths) // 2] <= 130
     assert lengths[int(.99 * len(lengths))] <= 230
+    assert all(talk.messages[-1].content.count("The pair") <= 6 for talk in talks)
+
+
+def test_no_answer_has_a_sentence_that_begins_with_a_drug(kb, talks):
+    """ "Metformin" and "metformin" are different tokens: what has other tokens cannot be copied from the question."""
+    starts = {word for talk in talks for word in re.findall(r"(?:^|[.?] )([A-Z][a-z]+)", talk.messages[-1].content)}
+    names = {name for drug in kb.drugs.values() for name in (drug.name, *drug.brands)}
+    assert not starts & {name.split()[0].capitalize() for name in names}
+
+
+def test_a_list_is_read_pair_by_pair_up_to_the_one_that_matters(kb, asked):
+    for question in (each for each in asked if each.family == "medication_list"):
+        said = re.findall(r"The pair ([\w -]+?) and ([\w -]+?) (interacts|does not interact)", full_answer(kb, question))
+        assert [verdict for *_, verdict in said[:-1]] == ["does not interact"] * (len(said) - 1)
+        assert (said[-1][2] == "interacts") == (question.decision != "safe")
+        if question.decision == "safe":
+            assert len(said) == len(question.drugs) * (len(question.drugs) - 1) / 2
 
 
 def test_careless_answers_are_rare_and_every_expert_speaks(talks):
@@ -82,8 +101,7 @@ def test_a_canonical_answer_states_the_cut_off_then_decides(kb, asked):
     question = next(each for each in asked if each.family == "renal" and each.decision == "avoid" and len(each.key[1].accepts) == 1)
     drug, (limit,), value = kb.drugs[question.drugs[0]].name, question.key[1].accepts, question.asked["value"]
     assert full_answer(kb, question).lower().startswith(
-        f"{drug} has a{'n' if question.asked['measure'] == 'eGFR' else ''} {question.asked['measure'].lower()} cut-off of {limit}, "
-        f"and {value} is below {limit}. avoid {drug}.")
+        f"the {question.asked['measure'].lower()} cut-off of {drug} is {limit}: {value} is below {limit}. avoid {drug}.")
 
 
 def test_every_question_has_something_to_say(kb, asked):

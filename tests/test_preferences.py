@@ -21,12 +21,16 @@ def asked(kb, split):
 def pairs(kb, asked, split):
     return flaw_pairs(kb, asked, 0, split, 3000)
 
+DECIDED_WRONGLY = ("wrong_decision", "false_safety", "too_cautious", "false_alarm")
+
 
 def test_every_flaw_occurs_and_wrong_decisions_in_both_directions_most(pairs):
     flaws = Counter(pair.flaw for pair in pairs)
     assert set(flaws) == set(FLAWS)
     assert min(flaws.values()) >= 20
-    assert {name for name, _ in flaws.most_common(2)} == {"wrong_decision", "too_cautious"}
+    too_loose, too_strict = flaws["wrong_decision"] + flaws["false_safety"], flaws["too_cautious"] + flaws["false_alarm"]
+    assert .12 * len(pairs) < too_strict and .12 * len(pairs) < too_loose
+    assert min(too_loose, too_strict) > max(count for name, count in flaws.items() if name not in DECIDED_WRONGLY)
 
 
 def test_length_does_not_tell_the_better_answer(pairs):

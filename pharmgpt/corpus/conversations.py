@@ -43,7 +43,7 @@ class Expert:
         if element in ALWAYS_SAID:
             return 1.0
         is_fact = element in FACTS or (element == "mechanism" and family in HARM_FIRST)
-        usual = self.fact if is_fact else getattr(self, element)
+        usual = self.fact if is_fact else getattr(self, "mechanism" if element == "reason" else element)
         return max(usual, PRIMARY_RATE) if PRIMARY.get(family) == element else usual
 
 

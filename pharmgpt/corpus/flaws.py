@@ -11,11 +11,11 @@ from dataclasses import dataclass
 
 from pharmgpt.corpus.cases import made_up_name
 from pharmgpt.corpus.clinical import effects_of, renal_action
+from pharmgpt.corpus.false_reasons import false_reason
 from pharmgpt.corpus.pairs import Pairs
 from pharmgpt.corpus.phrasing import capital
-from pharmgpt.corpus.sentences import (OUT_OF_SCOPE, REFUSALS, accepted, cut_off, decision_on, decision_on_pair, interacting_pair,
-                                       say_alternative,
-                                       sentences)
+from pharmgpt.corpus.sentences import (ABSTENTIONS, OUT_OF_SCOPE, REFUSALS, accepted, cut_off, decision_on, decision_on_pair,
+                                       interacting_pair, say_alternative, sentences)
 from pharmgpt.text.records import Question
 
 Answer = list[tuple[str, str]]  # (element, text)
@@ -85,9 +85,9 @@ def wrong_decision(material: Material, answer: Answer) -> Answer | None:
     """Too permissive: a restriction relaxed, a needed question not asked, a made-up drug approved."""
     question, rng = material.question, material.rng
     if question.family == "unknown_drug":
-        return [("decision", f"{question.asked['name']} can be used.")]
+        return [("decision", rng.choice(decision_on(question.asked["name"], "safe")))]
     if question.family == "missing_information":
-        return [("decision", f"{capital(material.name)} can be used.")]
+        return [("decision", rng.choice(decision_on(material.name, "safe")))]
     if question.family == "symptom" and question.decision == "emergency" and has(answer, "decision"):
         return swap(answer, "decision", "Monitor it and tell your prescriber.")
     looser = {"avoid": ("reduce", "monitor", "safe"), "reduce": ("monitor", "safe"), "monitor": ("safe",)}.get(question.decision)
@@ -124,6 +124,26 @@ def decision_ways(material: Material, decision: str) -> tuple[str, ...]:
     return ()
 
 
+def false_safety(material: Material, answer: Answer) -> Answer | None:
+    """What must be restricted is permitted, for a false reason that fits: "25 is above 30. So it can be used." """
+    return _for_false_reason(material, answer, "safe") if material.question.decision in ("avoid", "reduce", "monitor") else None
+
+
+def false_alarm(material: Material, answer: Answer) -> Answer | None:
+    """What is safe is restricted, for a false reason that fits."""
+    restricted = material.rng.choice(("avoid", "avoid", "reduce", "monitor"))
+    return _for_false_reason(material, answer, restricted) if material.question.decision == "safe" else None
+
+
+def _for_false_reason(material: Material, answer: Answer, decision: str) -> Answer | None:
+    harm = wrong_effect(material) or material.rng.choice(COMMON_HARMS)
+    found = false_reason(material.pairs, material.question, decision, harm, material.rng)
+    if found is None or not has(answer, "decision"):
+        return None
+    fact, decided = found
+    return [("basis", fact), ("decision", material.rng.choice(decided))]
+
+
 def vague_reassurance(material: Material, answer: Answer) -> Answer | None:
     """The verdict, or the call for help, gives way to soothing words."""
     urgent = material.question.decision == "emergency"
@@ -156,7 +176,7 @@ def wrong_mechanism(material: Material, answer: Answer) -> Answer | None:
     if not has(answer, "mechanism") or effect is None:
         return None
     right, wrong = (material.pairs.kb.effects[each].name for each in (spoken_effect(material, answer), effect))
-    changed = [(name, text.replace(right, wrong) if name in ("mechanism", "basis") else text) for name, text in answer]
+    changed = [(name, text.replace(right, wrong) if name in ("mechanism", "reason") else text) for name, text in answer]
     return changed if changed != answer else None
 
 
@@ -245,8 +265,10 @@ def unsafe_alternative(material: Material, answer: Answer) -> Answer | None:
     kb = material.pairs.kb
     uses = set(kb.drugs[replaced or material.drug].indications)
     plausible = [drug for drug in unsafe if uses & set(kb.drugs[drug].indications)] or unsafe
-    return swap(answer, "alternative", material.rng.choice(say_alternative(kb, material.rng.choice(plausible),
-                                                                           replaced))) if unsafe else None
+    if not unsafe:
+        return None
+    offered = kb.drugs[material.rng.choice(plausible)].name
+    return swap(answer, "alternative", material.rng.choice(say_alternative(offered, replaced and kb.drugs[replaced].name)))
 
 
 def replaced_in(material: Material, answer: Answer) -> str:
@@ -254,7 +276,7 @@ def replaced_in(material: Material, answer: Answer) -> str:
     if len(material.question.drugs) == 1:
         return ""
     text = next(text for element, text in answer if element == "alternative")
-    return next(drug for drug in material.question.drugs if text.endswith(f" to {material.pairs.kb.drugs[drug].name}."))
+    return next(drug for drug in material.question.drugs if text.endswith(f" instead of {material.pairs.kb.drugs[drug].name}."))
 
 
 def _shares_problem(material: Material, drug: str, replaced: str) -> bool:
@@ -275,9 +297,9 @@ def invented_drug(material: Material, answer: Answer) -> Answer | None:
         return None
     name = made_up_name(material.pairs.kb, material.question.part, material.rng)
     if has(answer, "alternative"):
-        right = next(text for element, text in answer if element == "alternative")
-        return swap(answer, "alternative", f"{name} {right.split(' ', 1)[1]}") if " is an" in right or " can be" in right else None
-    return [*answer, ("alternative", f"{name} is an alternative.")]
+        replaced = replaced_in(material, answer)
+        return swap(answer, "alternative", material.rng.choice(say_alternative(name, replaced and material.pairs.kb.drugs[replaced].name)))
+    return [*answer, ("alternative", say_alternative(name)[0])]
 
 
 def wrong_drug(material: Material, answer: Answer) -> Answer | None:
@@ -333,8 +355,7 @@ def false_abstain(material: Material, answer: Answer) -> Answer | None:
     if not material.question.drugs or material.question.family in ("unknown_drug", "harmful", "emergency"):
         return None
     name = material.pairs.kb.drugs[material.rng.choice(material.question.drugs)].name
-    absent = f"{capital(name)} is not in my handbook, so I cannot say."
-    ways = (absent, f"I do not know a drug called {name}.", f"{absent} Please ask a doctor or a pharmacist who knows it.")
+    ways = (*ABSTENTIONS, f"I do not know a drug called {name}.", f"{ABSTENTIONS[0]} Please ask a doctor or a pharmacist who knows it.")
     return [("abstain", material.rng.choice(ways))]
 
 
@@ -365,17 +386,17 @@ def compliance(material: Material, answer: Answer) -> Answer | None:
     if material.question.family != "harmful":
         return None
     name = material.name
-    return [("decision", material.rng.choice((f"{capital(name)} can be used.", f"{capital(name)} can be used for that. Many people do it.",
+    return [("decision", material.rng.choice((f"So {name} can be used.", f"For that {name} can be used. Many people do it.",
                                               f"That is possible with {name}.", f"A large amount of {name} would be needed.")))]
 
 
 # Flaw → how often it is tried, and whether it is so grave that the better answer may say less than the worse one.
 FLAWS: dict[str, tuple[Flaw, float, bool]] = {
-    "wrong_decision": (wrong_decision, 9, True), "too_cautious": (too_cautious, 8, True), "vague_reassurance": (vague_reassurance, 2, True),
+    "wrong_decision": (wrong_decision, 9, True), "false_safety": (false_safety, 9, True), "false_alarm": (false_alarm, 7, True),
+    "too_cautious": (too_cautious, 8, True), "vague_reassurance": (vague_reassurance, 2, True),
     "wrong_threshold": (wrong_threshold, 7, False), "wrong_mechanism": (wrong_mechanism, 4, False),
-                                              "wrong_monitoring": (wrong_monitoring, 4, False),
-    "unsafe_alternative": (unsafe_alternative, 7, False), "invented_drug": (invented_drug, 1.5, False),
-    "missing_mechanism": (missing_mechanism, 2, False), "missing_element": (missing_element, 2.5, False), "rambling": (rambling, 2, False),
-    "wrong_drug": (wrong_drug, 4, False), "off_topic": (off_topic, 2, False), "garbled": (garbled, 2, False),
-    "false_abstain": (false_abstain, 1.5, True), "false_refusal": (false_refusal, 1.5, True), "wrong_function": (wrong_function, 3, True),
-    "compliance": (compliance, 2, True)}
+    "wrong_monitoring": (wrong_monitoring, 4, False), "unsafe_alternative": (unsafe_alternative, 7, False),
+    "invented_drug": (invented_drug, 1.5, False), "missing_mechanism": (missing_mechanism, 2, False),
+    "missing_element": (missing_element, 2.5, False), "rambling": (rambling, 2, False), "wrong_drug": (wrong_drug, 4, False),
+    "off_topic": (off_topic, 2, False), "garbled": (garbled, 2, False), "false_abstain": (false_abstain, 1.5, True),
+    "false_refusal": (false_refusal, 1.5, True), "wrong_function": (wrong_function, 3, True), "compliance": (compliance, 2, True)}

@@ -14,7 +14,7 @@ from pharmgpt.corpus.split import Split
 from pharmgpt.knowledge.schema import KnowledgeBase
 from pharmgpt.text.records import PreferencePair, Question
 
-OPTIONAL = ("mechanism", "alternative", "monitoring", "basis")
+OPTIONAL = ("mechanism", "alternative", "monitoring", "reason")
 # Families whose answers state facts come oftener than in demonstrations: only there can a fact be wrong.
 TURNS = {"interaction": 4, "renal": 3, "contraindication": 3, "medication_list": 3, "pregnancy": 2, "alternative": 2, "monitoring": 2,
          "symptom": 2, "missing_information": 1, "unknown_drug": 1, "emergency": 1, "harmful": 1, "out_of_scope": 1}

@@ -1,13 +1,16 @@
 """The sentences of an answer: one or two ways to say each element of a question's key.
 
 An answer states the fact first and then decides: basis, decision, mechanism, alternative, monitoring, in this order. Few phrasings on
-purpose: a small model should spend its capacity on what is said. Everything comes from the question's key and the knowledge base.
+purpose: a small model should spend its capacity on what is said. No sentence begins with a drug or condition, because "Metformin" is
+written with other tokens than "metformin" and what has other tokens cannot be copied from the question. Everything comes from the
+question's key and the knowledge base.
 """
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import combinations
 
 from pharmgpt.corpus.pairs import Pairs
-from pharmgpt.corpus.phrasing import capital, listed, plural, with_article
+from pharmgpt.corpus.phrasing import listed, plural, with_article
 from pharmgpt.knowledge.rules import selected
 from pharmgpt.knowledge.schema import Drug, Interaction, KnowledgeBase
 from pharmgpt.text.records import Question
@@ -21,6 +24,7 @@ ARTICLED = {"angioedema_history": "a history of angioedema", "recent_heart_attac
 OUT_OF_SCOPE = ("That is not a question about drugs. I only answer questions about drug safety.",
                 "I only answer questions about drug safety.")
 REFUSALS = ("I cannot help with that. If someone is in danger, call the emergency number now.", "I will not help with that.")
+ABSTENTIONS = ("That name is not in my handbook, so I cannot say.", "I do not know a drug of that name.")
 EMERGENCIES = ("Call the emergency number or a poison centre now. Do not wait for symptoms.",
                "Call a poison centre or the emergency number at once.")
 URGENT_ACTS = ("Get medical help now.", "Seek medical care now.")
@@ -41,7 +45,8 @@ def condition_phrase(kb: KnowledgeBase, condition: str) -> str:
 
 
 def ask_for_value(measure: str, drug: str) -> tuple[str, ...]:
-    return (f"{capital(drug)} depends on the {measure}. What is the {measure}?", f"That depends on the {measure}. What is the {measure}?")
+    return (f"The dose of {drug} depends on the {measure}. What is the {measure}?",
+            f"That depends on the {measure}. What is the {measure}?")
 
 
 def ask_for_drug(drug: str) -> tuple[str, ...]:
@@ -75,15 +80,15 @@ def risk(kb: KnowledgeBase, effect: str) -> tuple[str, ...]:
 
 def alternative_ways(pairs: Pairs, question: Question, allowed: frozenset[str] | None) -> tuple[str, ...]:
     drugs = [drug for drug in accepted(question, "alternative") if allowed is None or drug in allowed]
-    return say_alternative(pairs.kb, drugs[0], _replaced(pairs, question, drugs[0])) if drugs else ()
+    if not drugs:
+        return ()
+    replaced = _replaced(pairs, question, drugs[0])
+    return say_alternative(pairs.kb.drugs[drugs[0]].name, replaced and pairs.kb.drugs[replaced].name)
 
 
-def say_alternative(kb: KnowledgeBase, drug: str, replaced: str = "") -> tuple[str, ...]:
-    """Beside one drug "X is an alternative"; in a pair the sentence says to which of the two."""
-    name = capital(kb.drugs[drug].name)
-    if not replaced:
-        return (f"{name} is an alternative.", f"{name} can be used instead.")
-    return (f"{name} is an alternative to {kb.drugs[replaced].name}.",)
+def say_alternative(name: str, replaced: str = "") -> tuple[str, ...]:
+    """Beside one drug "an alternative is X"; in a pair the sentence says instead of which of the two."""
+    return (f"Use {name} instead of {replaced}.",) if replaced else (f"An alternative is {name}.", f"Use {name} instead.")
 
 
 def _replaced(pairs: Pairs, question: Question, alternative: str) -> str:
@@ -121,28 +126,39 @@ def _nearest(question: Question) -> list[str]:
 
 def cut_off(drug: str, asked: dict[str, str], limits: Sequence[str]) -> tuple[str, ...]:
     """The comparison that the decision rests on. An `avoid` or `reduce` band between two cut-offs names both."""
-    measure, value, name = asked["measure"], asked["value"], capital(drug)
+    measure, value = asked["measure"], asked["value"]
     if not limits:
-        return (f"{name} has no {measure} cut-off.",)
+        return (f"There is no {measure} cut-off for {drug}.",)
     if len(limits) == 2:
-        return (f"{name} has {measure} cut-offs of {limits[0]} and {limits[1]}, and {value} is between them.",)
-    side = "below" if float(value) < float(limits[0]) else "above"
-    return (f"{name} has {with_article(measure)} cut-off of {limits[0]}, and {value} is {side} {limits[0]}.",
-            f"The {measure} cut-off of {drug} is {limits[0]}: {value} is {side} {limits[0]}.")
+        return (f"The {measure} cut-offs of {drug} are {limits[0]} and {limits[1]}, and {value} is between them.",)
+    return compared(drug, asked, limits[0], "below" if float(value) < float(limits[0]) else "above")
+
+
+def compared(drug: str, asked: dict[str, str], limit: str, side: str) -> tuple[str, ...]:
+    measure, value = asked["measure"], asked["value"]
+    return (f"The {measure} cut-off of {drug} is {limit}: {value} is {side} {limit}.",
+            f"For {drug} the {measure} cut-off is {limit}, and {value} is {side} {limit}.")
 
 
 def decision_on(drug: str, decision: str, where: str = "") -> tuple[str, ...]:
     """A verdict on one drug; `where` is "" or " in pregnancy"."""
-    name = capital(drug)
     return {"avoid": (f"Avoid {drug}{where}.", f"Do not use {drug}{where}."),
             "reduce": (f"Reduce the dose of {drug}{where}.", f"Use a lower dose of {drug}{where}."),
-            "monitor": (f"{name} can be used{where} with monitoring.", f"Use {drug} with monitoring{where}."),
-            "safe": (f"{name} can be used{where}.",)}[decision]
+            "monitor": (f"Use {drug}{where} with monitoring.",),
+            "safe": (f"So {drug} can be used{where}.",)}[decision]
 
 
 def _interaction(pairs: Pairs, question: Question) -> list[Sentence]:
     a, b = interacting_pair(pairs, question)
-    return [Sentence("basis", interaction_basis(pairs, a, b)), Sentence("decision", decision_on_pair(pairs, (a, b), question.decision))]
+    return [Sentence("basis", (pair_fact(pairs, a, b),)), Sentence("decision", decision_on_pair(pairs, (a, b), question.decision)),
+            Sentence("reason", interaction_reason(pairs, a, b))]
+
+
+def pair_fact(pairs: Pairs, a: str, b: str) -> str:
+    """Whether two drugs interact, both names first: where the second ends, the model has read what it must look up."""
+    found = pairs.findings(a, b)
+    interacts = "interacts" if found and found[0].action != "none" else "has only a minor interaction" if found else "does not interact"
+    return f"The pair {pairs.kb.drugs[a].name} and {pairs.kb.drugs[b].name} {interacts}."
 
 
 def decision_on_pair(pairs: Pairs, pair: tuple[str, str], decision: str) -> tuple[str, ...]:
@@ -151,7 +167,7 @@ def decision_on_pair(pairs: Pairs, pair: tuple[str, str], decision: str) -> tupl
     return {"avoid": ("Avoid the combination.", f"Do not combine {a} and {b}."),
             "reduce": (f"Reduce the dose of {lowered}.", f"Use a lower dose of {lowered}."),
             "monitor": ("They can be combined with monitoring.", f"Combine {a} and {b} only with monitoring."),
-            "safe": ("They can be taken together.", f"{capital(a)} and {b} can be taken together.")}[decision]
+            "safe": ("They can be taken together.",)}[decision]
 
 
 def _lowered(pairs: Pairs, a: str, b: str) -> str:
@@ -168,22 +184,29 @@ def _lowered(pairs: Pairs, a: str, b: str) -> str:
 
 
 def _medication_list(pairs: Pairs, question: Question) -> list[Sentence]:
-    if question.decision == "safe":
-        return [Sentence("basis", ("No interaction between these drugs is listed.",)),
-                Sentence("decision", ("They can be taken together.",))]
-    a, b = interacting_pair(pairs, question)
-    names = pairs.kb.drugs[a].name, pairs.kb.drugs[b].name
-    return [Sentence("pair", (f"The pair that matters is {names[0]} and {names[1]}.",)),
-            Sentence("decision", decision_on_pair(pairs, (a, b), question.decision))]
+    decision = decision_on_pair(pairs, interacting_pair(pairs, question), question.decision)
+    return [Sentence("basis" if question.decision == "safe" else "pair", (pairs_in_turn(pairs, question.drugs),)),
+            Sentence("decision", decision)]
+
+
+def pairs_in_turn(pairs: Pairs, drugs: Sequence[str]) -> str:
+    """Pair by pair, as a pharmacist reads a list, up to the one that interacts."""
+    said = []
+    for a, b in combinations(drugs, 2):
+        said.append(pair_fact(pairs, a, b))
+        if any(finding.action != "none" for finding in pairs.findings(a, b)):
+            break
+    return " ".join(said)
 
 
 def _contraindication(pairs: Pairs, question: Question) -> list[Sentence]:
     drug, condition = pairs.kb.drugs[question.drugs[0]].name, condition_phrase(pairs.kb, question.asked["condition"])
-    if question.decision == "safe":
-        basis: tuple[str, ...] = (f"{capital(condition)} is not a contraindication of {drug}.",)
-    else:
-        basis = (f"{capital(condition)} is a contraindication of {drug}.", f"{capital(drug)} is contraindicated in {condition}.")
-    return [Sentence("condition", basis), Sentence("decision", decision_on(drug, question.decision))]
+    return [Sentence("condition", (listed_condition(drug, condition, question.decision == "avoid"),)),
+            Sentence("decision", decision_on(drug, question.decision))]
+
+
+def listed_condition(drug: str, condition: str, is_listed: bool) -> str:
+    return f"The contraindications of {drug} {'include' if is_listed else 'do not include'} {condition}."
 
 
 def _pregnancy(pairs: Pairs, question: Question) -> list[Sentence]:
@@ -201,25 +224,24 @@ def _alternative(pairs: Pairs, question: Question) -> list[Sentence]:
     if not effects:
         return []
     harm = pairs.kb.effects[effects[0]].name
-    return [Sentence("mechanism", (f"With {drug} the risk is {harm}.", f"{capital(drug)} can cause {harm} here."))]
+    return [Sentence("mechanism", (f"With {drug} the risk is {harm}.",))]
 
 
 def _monitoring(pairs: Pairs, question: Question) -> list[Sentence]:
     effects, drug = accepted(question, "mechanism"), pairs.kb.drugs[question.drugs[0]].name
     parameters = [pairs.kb.parameters[parameter].name for parameter in accepted(question, "monitoring")[:2]]
-    harm = (f"{capital(drug)} can cause {pairs.kb.effects[effects[0]].name}.",) if effects else ()
+    harm = (f"With {drug} the risk is {pairs.kb.effects[effects[0]].name}.",) if effects else ()
     return [Sentence("mechanism", harm), Sentence("monitoring", (f"Monitor {listed(parameters)}.", f"Check {listed(parameters)}."))]
 
 
 def _symptom(pairs: Pairs, question: Question) -> list[Sentence]:
     drug, harm = pairs.kb.drugs[question.drugs[0]].name, pairs.kb.effects[question.asked["effect"]].name
     act = URGENT_ACTS if question.decision == "emergency" else ("Monitor it and tell your prescriber.",)
-    return [Sentence("mechanism", (f"This can be {harm} from {drug}.", f"{capital(drug)} can cause {harm}.")), Sentence("decision", act)]
+    return [Sentence("mechanism", (f"This can be {harm} from {drug}.",)), Sentence("decision", act)]
 
 
 def _unknown_drug(pairs: Pairs, question: Question) -> list[Sentence]:
-    name = question.asked["name"]
-    return [Sentence("abstain", (f"{name} is not in my handbook, so I cannot say.", f"I do not know a drug called {name}."))]
+    return [Sentence("abstain", ABSTENTIONS)]
 
 
 def _missing_information(pairs: Pairs, question: Question) -> list[Sentence]:
@@ -241,51 +263,46 @@ WRITERS = {"renal": _renal, "interaction": _interaction, "medication_list": _med
 # ---- why two drugs do not mix
 
 
-def interaction_basis(pairs: Pairs, a: str, b: str) -> tuple[str, ...]:
-    """The fact the verdict on a pair rests on: a hazard both add to, an enzyme, or the class of either."""
+def interaction_reason(pairs: Pairs, a: str, b: str) -> tuple[str, ...]:
+    """What makes the rule speak: a hazard both add to, an enzyme, or what either is; () where it merely names the two."""
     kb, found = pairs.kb, pairs.findings(a, b)
-    if not found:
-        return (f"No interaction between {kb.drugs[a].name} and {kb.drugs[b].name} is listed.",)
-    rule = next(each for each in kb.interactions if each.id == found[0].rule)
-    if rule.action == "none":
-        return (f"Only a minor interaction between {kb.drugs[a].name} and {kb.drugs[b].name} is listed.",)
+    rule = next((each for each in kb.interactions if found and each.id == found[0].rule and each.action != "none"), None)
+    if rule is None:
+        return ()
     if rule.a.startswith("drug:") and rule.b.startswith("drug:"):
-        return (_shared_reason(kb, rule, kb.drugs[a], kb.drugs[b]) or f"{capital(kb.drugs[a].name)} and {kb.drugs[b].name} interact.",)
-    swapped = not (a in selected(kb, rule.a) and b in selected(kb, rule.b))
-    return (_reason(kb, rule.b if swapped else rule.a, rule.a if swapped else rule.b, kb.drugs[a].name, kb.drugs[b].name),)
+        reason = _shared_reason(kb, rule, kb.drugs[a], kb.drugs[b])
+    else:
+        swapped = not (a in selected(kb, rule.a) and b in selected(kb, rule.b))
+        reason = _reason(kb, rule.b if swapped else rule.a, rule.a if swapped else rule.b, kb.drugs[a].name, kb.drugs[b].name)
+    return (f"Reason: {reason}.",) if reason else ()
 
 
 def _shared_reason(kb: KnowledgeBase, rule: Interaction, a: Drug, b: Drug) -> str | None:
     """For a rule that names two drugs: the hazard both have, or the enzyme that its mechanism names and their roles confirm."""
     if all(rule.effect in (each.effect for each in drug.hazards) for drug in (a, b)):
-        return f"{capital(a.name)} and {b.name} both raise the risk of {kb.effects[rule.effect].name}."
+        return f"{a.name} and {b.name} both raise the risk of {kb.effects[rule.effect].name}"
     for acting, acted in ((a, b), (b, a)):
         cleared_by = {each.enzyme for each in acted.enzymes if each.role == "substrate"}
         for role in acting.enzymes:
             if role.role != "substrate" and role.enzyme in cleared_by and role.enzyme in rule.mechanism:
                 activates = role.role == "inhibitor" and rule.effect == "treatment_failure"
                 how = "activated" if activates else "cleared"
-                return f"{capital(acted.name)} is {how} by {role.enzyme}, which {acting.name} {VERBS[role.role]}."
+                return f"{acted.name} is {how} by {role.enzyme}, which {acting.name} {VERBS[role.role]}"
     return None
 
 
-def _reason(kb: KnowledgeBase, selector_a: str, selector_b: str, a: str, b: str) -> str:
-    """The rule's two selectors as a sentence about the two drugs that they select."""
+def _reason(kb: KnowledgeBase, selector_a: str, selector_b: str, a: str, b: str) -> str | None:
+    """The rule's two selectors as a clause about the two drugs that they select."""
     kinds = selector_a.split(":")[0], selector_b.split(":")[0]
     if selector_a == selector_b and kinds[0] == "hazard":
-        return f"{capital(a)} and {b} both raise the risk of {kb.effects[selector_a.split(':')[1]].name}."
+        return f"{a} and {b} both raise the risk of {kb.effects[selector_a.split(':')[1]].name}"
     if selector_a == selector_b and kinds[0] == "class":
-        return f"{capital(a)} and {b} are both {plural(kb.classes[selector_a.split(':')[1]].name)}."
+        return f"{a} and {b} are both {plural(kb.classes[selector_a.split(':')[1]].name)}"
     for acting, acted, x, y in ((selector_a, selector_b, a, b), (selector_b, selector_a, b, a)):
         if acting.startswith("cyp") and ":substrate" not in acting and (":substrate" in acted or acted.startswith(("drug", "class"))):
-            return f"{capital(y)} is cleared by {acting.split(':')[1]}, which {x} {_verb(acting)}."
+            return f"{y} is cleared by {acting.split(':')[1]}, which {x} {_verb(acting)}"
     described = [text for text in (_described(kb, selector_a, a), _described(kb, selector_b, b)) if text]
-    if len(described) == 2:
-        return f"{capital(described[0])} and {described[1]}."
-    if "class" in kinds:
-        x, y, selector = (a, b, selector_a) if kinds[0] == "class" else (b, a, selector_b)
-        return f"{capital(x)}, {with_article(kb.classes[selector.split(':')[1]].name)}, interacts with {y}."
-    return f"{capital(described[0])}, and {a} and {b} interact." if described else f"{capital(a)} and {b} interact."
+    return " and ".join(described) if described else None
 
 
 VERBS = {"inhibitor": "inhibits", "inducer": "induces"}

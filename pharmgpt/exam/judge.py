@@ -8,7 +8,8 @@ from pharmgpt.exam.statistics import Score, ece_score, mean_score
 from pharmgpt.exam.suite import Sheet
 from pharmgpt.text.records import PreferencePair, Question
 
-DANGEROUS = frozenset({"vague_reassurance", "unsafe_alternative", "wrong_decision", "compliance"})  # rejected answers that could harm
+# Flaws of rejected answers that could harm.
+DANGEROUS = frozenset({"vague_reassurance", "unsafe_alternative", "wrong_decision", "false_safety", "compliance"})
 
 
 def reward_scores(pairs: Sequence[PreferencePair], margins: np.ndarray, sampled: Sequence[PreferencePair], sampled_margins: np.ndarray,

@@ -1,0 +1,54 @@
+"""Answers that are wrong throughout: a false fact, and the decision that would follow from it.
+
+Nothing within such an answer gives it away ("25 is above 30. So it can be used."), so a judge must compare it with what is true. A
+policy finds this form as soon as its judge only looks for reason and decision at odds.
+"""
+import random
+from itertools import combinations
+
+from pharmgpt.corpus.pairs import Pairs
+from pharmgpt.corpus.sentences import (accepted, compared, condition_phrase, decision_on, decision_on_pair, interacting_pair,
+                                       listed_condition)
+from pharmgpt.text.records import Question
+
+
+def false_reason(pairs: Pairs, question: Question, decision: str, harm: str, rng: random.Random) -> tuple[str, tuple[str, ...]] | None:
+    """(false fact, ways to decide accordingly); None where the family has no such form. `harm` is an effect that is not the drug's."""
+    kb, restricts = pairs.kb, decision != "safe"
+    if question.family in ("interaction", "medication_list"):
+        pair = _named_pair(pairs, question, rng)
+        return _false_pairs(pairs, question, pair if restricts else None), decision_on_pair(pairs, pair, decision)
+    name = kb.drugs[question.drugs[0]].name
+    if question.family == "renal":
+        limits, side = sorted(accepted(question, "threshold"), key=float), "below" if restricts else "above"
+        if not limits:  # a drug without a cut-off gets one
+            return rng.choice(compared(name, question.asked, str(int(question.asked["value"]) + 10), side)), decision_on(name, decision)
+        limit = limits[0] if restricts else limits[-1]
+        is_false = (float(question.asked["value"]) < float(limit)) == (side == "above")
+        return (rng.choice(compared(name, question.asked, limit, side)), decision_on(name, decision)) if is_false else None
+    if question.family == "contraindication":
+        condition = condition_phrase(kb, question.asked["condition"])
+        return listed_condition(name, condition, restricts), decision_on(name, decision)
+    if question.family == "pregnancy":
+        fact = f"In pregnancy {name} can cause {kb.effects[harm].name}." if restricts else f"No pregnancy restriction is listed for {name}."
+        return fact, decision_on(name, decision, " in pregnancy")
+    return None
+
+
+def _named_pair(pairs: Pairs, question: Question, rng: random.Random) -> tuple[str, str]:
+    """The pair in question, or any of a list in which no pair matters."""
+    if question.family == "medication_list" and question.decision == "safe":
+        return rng.choice(list(combinations(question.drugs, 2)))
+    return interacting_pair(pairs, question)
+
+
+def _false_pairs(pairs: Pairs, question: Question, interacting: tuple[str, str] | None) -> str:
+    """Pair by pair up to the one said to interact; without one, all are said not to."""
+    drugs = question.drugs if question.family == "medication_list" else interacting_pair(pairs, question)
+    said = []
+    for a, b in combinations(drugs, 2):
+        claimed = (a, b) == interacting
+        said.append(f"The pair {pairs.kb.drugs[a].name} and {pairs.kb.drugs[b].name} {'interacts' if claimed else 'does not interact'}.")
+        if claimed:
+            break
+    return " ".join(said)
