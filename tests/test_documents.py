@@ -203,8 +203,8 @@ def test_careless_documents_are_few_and_state_no_number(made):
     assert not any(re.search(r"\d", document.text) or document.fact_ids for document in careless)
 
 
-def test_a_tenth_is_lower_case(made):
-    assert 0.08 < mean(document.text == document.text.lower() for document in made) < 0.16
+def test_half_are_lower_case(made):
+    assert 0.45 < mean(document.text == document.text.lower() for document in made) < 0.55
 
 
 def test_no_frame_is_dead(kb):
@@ -251,11 +251,14 @@ def test_cloze_frames_are_used_in_no_document(kb, split, made, mask):
 
 
 def test_documents_share_no_sentence_frame_with_dev_or_exam_questions_or_with_experts(kb, split, made, mask):
-    """Calls ask in train wordings; what is examined, and how experts answer, no document shows."""
+    """Calls ask in train wordings; what is examined, and how experts answer, no document shows. But whether a pair interacts is said by
+    both in the same words."""
     asked = [question for part in ("dev", "exam") for question in questions(kb, split, part, "seen", 0, per_family=12)]
     talk = demonstrations(kb, questions(kb, split, "train", "seen", 0, per_family=12), 0, split)
     said = {mask(text) for text in [question.messages[-1].content for question in asked] + [each.messages[-1].content for each in talk]}
     documented = [mask(document.text) for document in made]
     frames = set().union(*(sentences(text) for text in documented))
-    assert not {frame for text in said for frame in sentences(text) & frames if len(re.findall(r"[a-z]{2,}", frame)) > 2}
-    assert not set().union(*(grams(text, 13) for text in said)) & set().union(*(grams(text, 13) for text in documented))
+    shared = {frame for text in said for frame in sentences(text) & frames if len(re.findall(r"[a-z]{2,}", frame)) > 2}
+    assert {frame for frame in shared if not frame.startswith("the pair _ and _ ")} == set()
+    others = [text for text, document in zip(documented, made, strict=True) if "pair_check" not in document.template_id]
+    assert not set().union(*(grams(text, 13) for text in said)) & set().union(*(grams(text, 13) for text in others))

@@ -2,13 +2,14 @@
 
 A pair without a rule is stated about as often as one with a rule: otherwise "interaction" would be the safe guess for any two names.
 """
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from random import Random
 
 from pharmgpt.corpus.facts import FactBook, instead_names, instead_slots
 from pharmgpt.corpus.frames import Case, Topic, Varied, by_name, step
 from pharmgpt.corpus.phrasing import capital, listed, plural, with_article
+from pharmgpt.corpus.sentences import pair_fact
 from pharmgpt.knowledge.rules import Finding
 from pharmgpt.knowledge.schema import Drug, KnowledgeBase
 
@@ -61,6 +62,9 @@ DIGEST = {
     "monograph": ("What goes with {drug}? {rows}.",),
     "table_row": ("{drug} | {bars}",),
 }
+CHECK = {
+    "interaction_bulletin": ("Pairs checked. {rows}", "{rows}"),
+}
 CLASS_RULE = {
     "interaction_bulletin": ("{Drug} is {a_class}; {classes} with {partner}: {effect}, {word}.",
                              "{Classes}, {drug} among them, clash with {partner}: {effect}. {Word}."),
@@ -94,6 +98,7 @@ def topics(book: FactBook) -> dict[str, Topic]:
         Topic("pair_free", [[_free(book, a, b), _free(book, b, a)] for a, b in free], {"free": (step("f", FREE),)}),
         Topic("pair_digest", [[_digest(book, drug)] for drug in book.kb.drugs.values()], {"digest": (step("d", DIGEST),)}, _rows(book),
               frozenset(("rows", "bars"))),
+        Topic("pair_check", [[Case("check", (), {})]], {"check": (step("k", CHECK),)}, _checked(ruled, free, book), frozenset(("rows",))),
         Topic("class_rule", [list(_class_rules(book, drug)) for drug in book.kb.drugs.values()], {"rule": (step("r", CLASS_RULE),)}),
         Topic("list", pairs, {"pair": (step("l", LIST), *tail[:1])}, _list(book), frozenset(("list",))),
         Topic("list_free", [[_free(book, a, b)] for a, b in free], {"free": (step("s", SAFE_LIST),)}, _list(book), frozenset(("list",))),
@@ -168,19 +173,36 @@ def _digest(book: FactBook, drug: Drug) -> Case:
 
 
 def _rows(book: FactBook):
-    """Three to six partners with a rule and one or two without, in mixed order."""
+    """Five to ten partners in mixed order, three of five with a rule: the densest text there is about what a pair does."""
     def vary(case: Case, rng: Random) -> Varied:
         drug = case.drugs[0]
+        count = rng.randint(5, 10)
         ruled, free = book.ruled[drug], book.free[drug]
-        partners = rng.sample(ruled, min(len(ruled), rng.choice((3, 4, 5, 6)))) + rng.sample(free, min(len(free), rng.choice((1, 2))))
+        partners = rng.sample(ruled, min(len(ruled), 3 * count // 5))
+        partners += rng.sample(free, min(len(free), count - len(partners)))
         rng.shuffle(partners)
         rows, facts = [], []
         for partner in partners:
             found = book.pairs.findings(drug, partner)
             rows.append(f"{book.name('drugs', partner)}, {WORD[found[0].action]}, {book.name('effects', found[0].effect)}" if found
-                        else f"{book.name('drugs', partner)}, nothing listed")
+                        else f"{book.name('drugs', partner)}, safe")
             facts += found[0].fact_ids if found else ()
         return Varied({"rows": "; ".join(rows), "bars": " | ".join(rows)}, tuple(partners), tuple(facts))
+    return vary
+
+
+def _checked(ruled: Sequence[tuple[str, str]], free: Sequence[tuple[str, str]], book: FactBook):
+    """Four to six pairs of any drugs, half of them with a rule, in the words in which an answer states a pair."""
+    def vary(case: Case, rng: Random) -> Varied:
+        rows, named, facts = [], [], []
+        for _ in range(rng.randint(4, 6)):
+            a, b = rng.sample(rng.choice(ruled if rng.random() < .5 else free), 2)
+            found = book.pairs.findings(a, b)
+            verdict = f": {WORD[found[0].action]}, {book.name('effects', found[0].effect)}" if found and found[0].action != "none" else ""
+            rows.append(f"{pair_fact(book.pairs, a, b)[:-1]}{verdict}.")
+            named += [a, b]
+            facts += found[0].fact_ids if found else ()
+        return Varied({"rows": " ".join(rows)}, tuple(named), tuple(facts))
     return vary
 
 

@@ -162,6 +162,7 @@ def _misspelt(case: Case, rng: Random) -> Varied:
 def slip(name: str, rng: Random) -> str:
     """A typing slip inside the name: two letters swapped, one lost or one doubled."""
     at = 2 + int(rng.random() * (len(name) - 4))
+    at += name[at] == " "
     return rng.choice((name[:at] + name[at + 1] + name[at] + name[at + 2:], name[:at] + name[at + 1:], name[:at] + name[at] + name[at:]))
 
 
