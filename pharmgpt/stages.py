@@ -70,7 +70,7 @@ class PreferencesConfig(BaseModel):
     questions: int = Field(400, ge=4)
     answers: int = Field(4, ge=2)
     pairs_per_question: int = Field(2, ge=1)
-    max_new_tokens: int = Field(72, ge=8)
+    max_new_tokens: int = Field(88, ge=8)
 
 
 SECTIONS: dict[str, type[BaseModel]] = {

@@ -30,7 +30,7 @@ class ExamConfig(BaseModel):
     """How much is sampled; the questions themselves belong to the corpus."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
-    max_new_tokens: int = Field(80, ge=8)
+    max_new_tokens: int = Field(96, ge=8)
     samples: int = Field(8, ge=2)
     calibration_questions: int = Field(150, ge=10)
     batch_size: int = Field(128, ge=1)

@@ -59,7 +59,7 @@ class StepConfig(BaseModel):
 
     epochs: PositiveInt = 2
     rows: PositiveInt = 8
-    row_tokens: PositiveInt = 128
+    row_tokens: PositiveInt = 160
     policy_lr: PositiveFloat = 2e-4
     critic_lr: PositiveFloat = 1e-3
     clip: PositiveFloat = 0.2
@@ -76,7 +76,7 @@ class PPOConfig(BaseModel):
     update: StepConfig = StepConfig()
     iterations: PositiveInt = 60
     prompts: PositiveInt = 64  # an iteration; one answer each
-    max_new_tokens: PositiveInt = 72
+    max_new_tokens: PositiveInt = 88
     temperature: PositiveFloat = 1.0
     missing_end_penalty: NonNegativeFloat = 2.0  # score units, for an answer that ran out of room
     critic_from: Literal["policy", "reward"] = "reward"
