@@ -39,8 +39,8 @@ def test_pretraining_beats_a_model_that_knows_only_how_often_each_token_occurs(t
 
 def test_the_judge_learns_from_pairs(tiny):
     out, _ = tiny
-    losses = [record["loss"] for record in read_metrics(out / "reward/metrics.jsonl") if "loss" in record]
-    assert losses[-1] < math.log(2)  # what a judge pays that scores all answers alike
+    held_back = [record["dev_loss"] for record in read_metrics(out / "reward/metrics.jsonl") if "dev_loss" in record]
+    assert held_back[-1] < math.log(2)  # what a judge pays that scores all answers alike; one training batch of eight pairs may cost more
 
 
 def test_sampled_answers_make_pairs_for_the_judges_exam(tiny):

@@ -60,8 +60,15 @@ def demonstrations(kb: KnowledgeBase, questions: Sequence[Question], seed: int, 
                    count: int | None = None) -> list[Conversation]:
     """`count` answered questions (default: each once). Experts name seen drugs only; TURNS says in what proportion."""
     rng, pairs, allowed = random.Random(f"{seed} demonstrations"), pairs_of(kb), frozenset(split.seen)
+    questions = [question for question in questions if _can_be_met(pairs, question, allowed)]
     chosen = in_turns(questions, len(questions) if count is None else count, rng)
     return [_demonstration(pairs, question, rng.choice(EXPERTS), number, allowed, rng) for number, question in enumerate(chosen)]
+
+
+def _can_be_met(pairs: Pairs, question: Question, allowed: frozenset[str]) -> bool:
+    """Whether an expert can name what is asked for: an alternative that is a held drug would leave only the harm to tell."""
+    wanted = PRIMARY.get(question.family)
+    return wanted is None or any(sentence.element == wanted for sentence in sentences(pairs, question, allowed))
 
 
 def shares(count: int) -> dict[str, int]:

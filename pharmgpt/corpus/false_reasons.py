@@ -7,8 +7,8 @@ import random
 from itertools import combinations
 
 from pharmgpt.corpus.pairs import Pairs
-from pharmgpt.corpus.sentences import (accepted, compared, condition_phrase, decision_on, decision_on_pair, interacting_pair,
-                                       listed_condition)
+from pharmgpt.corpus.sentences import (condition_phrase, cut_offs, decision_on, decision_on_pair, interacting_pair, limits_of,
+                                       listed_condition, position_of, positions)
 from pharmgpt.text.records import Question
 
 
@@ -20,12 +20,10 @@ def false_reason(pairs: Pairs, question: Question, decision: str, harm: str, rng
         return _false_pairs(pairs, question, pair if restricts else None), decision_on_pair(pairs, pair, decision)
     name = kb.drugs[question.drugs[0]].name
     if question.family == "renal":
-        limits, side = sorted(accepted(question, "threshold"), key=float), "below" if restricts else "above"
-        if not limits:  # a drug without a cut-off gets one
-            return rng.choice(compared(name, question.asked, str(int(question.asked["value"]) + 10), side)), decision_on(name, decision)
-        limit = limits[0] if restricts else limits[-1]
-        is_false = (float(question.asked["value"]) < float(limit)) == (side == "above")
-        return (rng.choice(compared(name, question.asked, limit, side)), decision_on(name, decision)) if is_false else None
+        asked = question.asked
+        limits = limits_of(kb.drugs[question.drugs[0]], asked["measure"]) or (str(int(asked["value"]) + 10),)  # none: it gets one
+        false = positions(limits)[0 if restricts else -1]
+        return (cut_offs(name, asked, limits, false), decision_on(name, decision)) if false != position_of(asked["value"], limits) else None
     if question.family == "contraindication":
         condition = condition_phrase(kb, question.asked["condition"])
         return listed_condition(name, condition, restricts), decision_on(name, decision)

@@ -14,8 +14,8 @@ from pharmgpt.corpus.clinical import effects_of, renal_action
 from pharmgpt.corpus.false_reasons import false_reason
 from pharmgpt.corpus.pairs import Pairs
 from pharmgpt.corpus.phrasing import capital
-from pharmgpt.corpus.sentences import (ABSTENTIONS, OUT_OF_SCOPE, REFUSALS, accepted, cut_off, decision_on, decision_on_pair,
-                                       interacting_pair, say_alternative, sentences)
+from pharmgpt.corpus.sentences import (ABSTENTIONS, OUT_OF_SCOPE, REFUSALS, accepted, cut_offs, decision_on, decision_on_pair,
+                                       interacting_pair, limits_of, position_of, positions, say_alternative, sentences)
 from pharmgpt.text.records import Question
 
 Answer = list[tuple[str, str]]  # (element, text)
@@ -158,16 +158,17 @@ def vague_reassurance(material: Material, answer: Answer) -> Answer | None:
 
 def wrong_threshold(material: Material, answer: Answer) -> Answer | None:
     """Another cut-off, or the right one compared the wrong way round."""
-    limits = material.element("threshold")
-    if not limits or not has(answer, "threshold"):
+    limits = limits_of(material.pairs.kb.drugs[material.drug], material.question.asked["measure"]) if has(answer, "threshold") else ()
+    if not limits:
         return None
-    asked, value = material.question.asked, float(material.question.asked["value"])
-    wrong = [str(limit) for limit in CUT_OFFS if str(limit) not in limits and limit != value]
-    text = material.rng.choice(cut_off(material.name, asked, [material.rng.choice(wrong)]))
-    if material.rng.random() < .3 and len(limits) == 1:
-        right = material.rng.choice(cut_off(material.name, asked, limits))
-        text = right.replace("above", "below") if "above" in right else right.replace("below", "above")
-    return swap(answer, "threshold", text)
+    asked, rng = material.question.asked, material.rng
+    if rng.random() < .3:
+        false = rng.choice([position for position in positions(limits) if position != position_of(asked["value"], limits)])
+        return swap(answer, "threshold", cut_offs(material.name, asked, limits, false))
+    others = [str(limit) for limit in CUT_OFFS if str(limit) not in (*limits, asked["value"])]
+    changed = rng.randrange(len(limits))
+    wrong = sorted((*limits[:changed], rng.choice(others), *limits[changed + 1:]), key=float)
+    return swap(answer, "threshold", cut_offs(material.name, asked, wrong))
 
 
 def wrong_mechanism(material: Material, answer: Answer) -> Answer | None:

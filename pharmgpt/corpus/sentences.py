@@ -7,10 +7,10 @@ question's key and the knowledge base.
 """
 from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import combinations
+from itertools import combinations, pairwise
 
 from pharmgpt.corpus.pairs import Pairs
-from pharmgpt.corpus.phrasing import listed, plural, with_article
+from pharmgpt.corpus.phrasing import limits, listed, number, plural, with_article
 from pharmgpt.knowledge.rules import selected
 from pharmgpt.knowledge.schema import Drug, Interaction, KnowledgeBase
 from pharmgpt.text.records import Question
@@ -111,33 +111,32 @@ def interacting_pair(pairs: Pairs, question: Question) -> tuple[str, str]:
 
 
 def _renal(pairs: Pairs, question: Question) -> list[Sentence]:
-    drug = pairs.kb.drugs[question.drugs[0]].name
-    return [Sentence("threshold", cut_off(drug, question.asked, _nearest(question))),
-            Sentence("decision", decision_on(drug, question.decision))]
+    drug = pairs.kb.drugs[question.drugs[0]]
+    return [Sentence("threshold", (cut_offs(drug.name, question.asked, limits_of(drug, question.asked["measure"])),)),
+            Sentence("decision", decision_on(drug.name, question.decision))]
 
 
-def _nearest(question: Question) -> list[str]:
-    """The cut-off under the value and the one over it, where the action changes: a key names those before the ones within a band."""
-    keyed, value = accepted(question, "threshold"), float(question.asked["value"])
-    under = [limit for limit in keyed if float(limit) <= value][:1]
-    over = [limit for limit in keyed if float(limit) > value][:1]
-    return under + over
+def limits_of(drug: Drug, measure: str) -> tuple[str, ...]:
+    """The drug's cut-offs of one measure, lowest first."""
+    return tuple(number(low.below) for low, _ in limits(drug) if low.measure == measure)
 
 
-def cut_off(drug: str, asked: dict[str, str], limits: Sequence[str]) -> tuple[str, ...]:
-    """The comparison that the decision rests on. An `avoid` or `reduce` band between two cut-offs names both."""
+def cut_offs(drug: str, asked: dict[str, str], limits: Sequence[str], position: str = "") -> str:
+    """All cut-offs of the drug, then where the value lies: what is known before what is to be compared. `position` may say it wrongly."""
     measure, value = asked["measure"], asked["value"]
     if not limits:
-        return (f"There is no {measure} cut-off for {drug}.",)
-    if len(limits) == 2:
-        return (f"The {measure} cut-offs of {drug} are {limits[0]} and {limits[1]}, and {value} is between them.",)
-    return compared(drug, asked, limits[0], "below" if float(value) < float(limits[0]) else "above")
+        return f"For {drug} there is no {measure} limit."
+    return f"For {drug} the {measure} matters at {listed(limits)}: {value} is {position or position_of(value, limits)}."
 
 
-def compared(drug: str, asked: dict[str, str], limit: str, side: str) -> tuple[str, ...]:
-    measure, value = asked["measure"], asked["value"]
-    return (f"The {measure} cut-off of {drug} is {limit}: {value} is {side} {limit}.",
-            f"For {drug} the {measure} cut-off is {limit}, and {value} is {side} {limit}.")
+def position_of(value: str, limits: Sequence[str]) -> str:
+    under = sum(float(limit) <= float(value) for limit in limits)
+    return positions(limits)[under]
+
+
+def positions(limits: Sequence[str]) -> list[str]:
+    """Every place a value can have among ascending limits."""
+    return [f"below {limits[0]}", *(f"between {low} and {high}" for low, high in pairwise(limits)), f"above {limits[-1]}"]
 
 
 def decision_on(drug: str, decision: str, where: str = "") -> tuple[str, ...]:
