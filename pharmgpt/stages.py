@@ -249,7 +249,7 @@ def _gains(line: Line, after: Sequence[Sheet]) -> dict[str, Score]:
     best = json.loads((line.folder("exam/experts") / "best.json").read_text())["expert"]
     seen = [sheet for sheet in after if sheet.greedy and sheet.pool == "seen"]
     scores["over_best_expert_seen"] = suite.gain(seen, _sheets(line, "experts", f"transcripts-{best}"))
-    return scores | {"kl": Score(_said(line, "ppo", "kl")[-1]["kl"], None, None, 0.0, None)}
+    return scores | {"kl": Score(_said(line, "ppo", "delivered_kl")[-1]["delivered_kl"], None, None, 0.0, None)}
 
 
 def _said(line: Line, stage: str, key: str) -> list[dict]:

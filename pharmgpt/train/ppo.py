@@ -2,7 +2,8 @@
 
 `ppo(config, tokenizer, prompts, policy_dir=…, reward_dir=…, dev_questions=…, monitor=…, out=…, log=…, device=…, seed=…)`. Each iteration
 samples answers, scores them, prices every token's departure from the reference (Ziegler et al. 2019), estimates advantages, and takes a
-few epochs of clipped steps (Schulman et al. 2017). The critic has its own weights and is warmed up while the policy stands still.
+few epochs of clipped steps (Schulman et al. 2017). The critic has its own weights and is warmed up while the policy stands still. What is
+delivered, and checked on development questions, is the mean of the policies after each iteration.
 
 What old probabilities, reference probabilities and new ones have in common: one function, one shape, one compiled graph. So before the
 first update the ratio is exactly 1 and the KL exactly 0; the decoder's own probabilities (bf16, cached) would give neither.
@@ -119,7 +120,7 @@ class Experience(NamedTuple):
 def ppo(config: PPOConfig, tokenizer: Tokenizer, prompts: Sequence[Question], *, policy_dir: Path, reward_dir: Path,
         dev_questions: Sequence[Question], monitor: Monitor, out: Path, log: Log, device: Device, seed: int) -> Path:
     """`policy_dir` holds the SFT weights, `reward_dir` the judge (each a step folder). Returns the folder of the last step."""
-    policy, reference = (load_model(policy_dir, [Transformer]).to(device.type) for _ in range(2))
+    policy, average, reference = (load_model(policy_dir, [Transformer]).to(device.type) for _ in range(3))
     judge = load_judge(reward_dir, tokenizer)
     judge.model.to(device.type)
     critic = make_critic(config.critic_from, policy, judge).to(device.type)
@@ -128,7 +129,7 @@ def ppo(config: PPOConfig, tokenizer: Tokenizer, prompts: Sequence[Question], *,
     update = config.update
     policy_optimizer = {"policy": AdamW(policy.parameters(), lr=update.policy_lr, betas=(0.9, 0.95), weight_decay=0.0, fused=True)}
     critic_optimizer = {"critic": AdamW(critic.parameters(), lr=update.critic_lr, betas=(0.9, 0.95), weight_decay=0.0, fused=True)}
-    state = TrainState(policy, policy_optimizer | critic_optimizer, modules={"critic": critic},
+    state = TrainState(average, policy_optimizer | critic_optimizer, modules={"critic": critic, "policy": policy},
                        extra={"kl_coefficient": config.kl.coefficient, "best_gold": None, "checks_since_best": 0, "stopped": False})
     log.truncate(states.resume(out, state))
     logprobs_of, values_of = device.compiled(policy_logprobs), device.compiled(token_scores)
@@ -180,6 +181,8 @@ def ppo(config: PPOConfig, tokenizer: Tokenizer, prompts: Sequence[Question], *,
         if learns and config.kl.target_nats is not None:
             state.extra["kl_coefficient"] = next_coefficient(coefficient, kl, config.kl.target_nats, config.kl.gain)
         state.step += 1
+        if learns:
+            take_in(average, policy, state.step - config.critic_warmup)
 
         log.write({"step": state.step, "kl_coefficient": coefficient, "seconds": time.perf_counter() - clock}
                   | answer_metrics(rollout, scores, monitor) | policy_metrics(before, experience, rollout) | update_metrics(steps))
@@ -188,10 +191,33 @@ def ppo(config: PPOConfig, tokenizer: Tokenizer, prompts: Sequence[Question], *,
             log.write({"step": state.step} | check(config, state, tokenizer, judge, dev_questions, monitor, out, device))
             state.extra["stopped"] = config.stop_after is not None and (last or state.extra["checks_since_best"] >= config.stop_after)
         if state.extra["stopped"]:
-            load_weights(policy, out / "best")
+            load_weights(average, out / "best")
+        if last or state.extra["stopped"]:
+            asked, generator = draw(prompts, config.prompts, state.step, seed), generator_of(seed, state.step)
+            found = departure(average, reference, critic, asked, generator, logprobs_of, values_of, tokenizer, config, device)
+            log.write({"step": state.step, "delivered_kl": found})
         if state.step % config.checkpoint_every == 0 or last or state.extra["stopped"]:
             states.save(out, state)
     return states.newest_step(out)
+
+
+def departure(average: Transformer, reference: Transformer, critic: ValueModel, prompts: Sequence[Question], generator: torch.Generator,
+              logprobs_of: Callable, values_of: Callable, tokenizer: Tokenizer, config: PPOConfig, device: Device) -> float:
+    """KL of what the stage delivers from the reference, exact at each choice, nats per answer, over answers that it samples itself."""
+    rollout = roll_out(average, tokenizer, prompts, max_new_tokens=config.max_new_tokens, temperature=config.temperature,
+                       generator=generator, device=device)
+    batch = pack_rollout(rollout, config.update.rows, config.update.row_tokens).batch.to(device.type)
+    measured = measure(logprobs_of, values_of, average, reference, critic, batch, config, device)
+    return per_answer(measured.kl, batch.is_target.bool(), rollout)
+
+
+@torch.no_grad()
+def take_in(average: Transformer, policy: Transformer, count: int) -> None:
+    """`average` becomes the mean of the `count` policies so far: Polyak and Juditsky 1992; Ramé et al. 2024 (arXiv:2406.16768) for RLHF.
+
+    A few hundred noisy updates leave the last policy off the path that they share; the mean of the path is what the stage delivers.
+    """
+    torch._foreach_lerp_(list(average.parameters()), list(policy.parameters()), 1 / count)
 
 
 def policy_logprobs(model: Transformer, ids: Tensor, segment_ids: Tensor, positions: Tensor, targets: Tensor, temperature: float,
