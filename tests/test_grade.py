@@ -149,6 +149,8 @@ GRADES = [
     (UNRELATED, "Avoid the combination. The risk is bleeding.", -0.5 - 0.25),
     (LIST, "The pair that matters is metformin and ibuprofen. Avoid the combination.", 0.5 - 0.5),
     (LIST, "The pair metformin and warfarin does not interact. The pair warfarin and ibuprofen does not interact.", -0.5 - 1.5),
+    (LIST, "The pair metformin and warfarin does not interact.", 0.0),  # says nothing of ibuprofen
+    (UNRELATED, "The pair metformin and warfarin interacts. They can be combined with monitoring.", -0.25),  # another pair
     (MONITORING, "Check uric acid.", -0.6),
     (UNKNOWN, "Zolbavir can be used.", -1.5),
     (MISSING, "Dabigatran can be used.", -1.5),
@@ -241,15 +243,16 @@ def test_more_truth_never_lowers_gold():
         last = gold
 
 
-def test_the_rule_agrees_with_grades_given_blind_by_hand():
-    rows = [json.loads(line) for line in (Path(__file__).parent / "data" / "blind_grades.jsonl").read_text(encoding="utf-8").splitlines()]
+@pytest.mark.parametrize(("file", "count", "agreed"), [("blind_grades", 60, 58), ("blind_grades_2", 64, 58)])
+def test_the_rule_agrees_with_grades_given_blind_by_hand(file, count, agreed):
+    rows = [json.loads(line) for line in (Path(__file__).parent / "data" / f"{file}.jsonl").read_text(encoding="utf-8").splitlines()]
     read = TypeAdapter(Question).validate_python
-    found = [grade(KB, read(row["question"]), row["answer"]) for row in rows]
+    found = [grade(KB, read(row["question"]), row["answer"], row.get("ended", True)) for row in rows]
     by_hand = np.array([row["hand"] for row in rows])
     gold = np.array([each.gold for each in found])
-    assert len(rows) == 60
+    assert len(rows) == count
     assert np.corrcoef(by_hand, gold)[0, 1] > 0.97 and np.abs(by_hand - gold).mean() < 0.05
-    assert sum(each.decision == row["decision"] for each, row in zip(found, rows, strict=True)) >= 58
+    assert sum(each.decision == row["decision"] for each, row in zip(found, rows, strict=True)) >= agreed
 
 
 @pytest.mark.parametrize(("part", "pool"), [("train", "seen"), ("dev", "seen"), ("exam", "seen"), ("exam", "held_drugs")])

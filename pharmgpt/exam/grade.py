@@ -116,7 +116,8 @@ def _fault(paper: Paper, marks: dict[str, str], claim: Claim) -> str | None:
         and claim.value in PERMISSIVE
     ):
         return _alternative_fault(paper, marks, claim)
-    if claim.drugs and not asked & set(claim.drugs):
+    pair_with_another = claim.kind == "pair" and len(asked) > 1 and not set(claim.drugs) <= asked
+    if claim.drugs and (pair_with_another or not asked & set(claim.drugs)):
         return _other_drug_fault(paper, claim)
     return FAULTS.get(claim.kind, _no_fault)(paper, marks, claim)
 
@@ -140,7 +141,7 @@ def _other_drug_fault(paper: Paper, claim: Claim) -> str | None:
     offered = {other.value for other in paper.claims if other.kind == "alternative"} | {
         drug for element in paper.question.key if element.name == "alternative" for drug in element.accepts
     }
-    if not set(claim.drugs) <= offered | set(paper.context.unknown_names):
+    if not set(claim.drugs) - set(paper.question.drugs) <= offered | set(paper.context.unknown_names):
         return "invented (about another drug)"
     if claim.negated or claim.kind in ("decision", "comparison", "value"):
         return None
