@@ -6,8 +6,10 @@ import pytest
 
 from pharmgpt.corpus.conversations import full_answer
 from pharmgpt.corpus.flaws import FLAWS
+from pharmgpt.corpus.pairs import pairs_of
 from pharmgpt.corpus.preferences import flaw_pairs
 from pharmgpt.corpus.questions import questions
+from pharmgpt.corpus.sentences import sentences
 from pharmgpt.corpus.split import split_drugs
 from pharmgpt.knowledge.load import load
 
@@ -20,6 +22,12 @@ def asked(kb, split):
 @pytest.fixture(scope="module")
 def pairs(kb, asked, split):
     return flaw_pairs(kb, asked, 0, split, 3000)
+
+
+def test_a_question_whose_only_answer_may_not_be_named_makes_no_pair(kb, asked, split):
+    nothing_to_say = [each for each in asked if each.family == "alternative" and not sentences(pairs_of(kb), each, frozenset())]
+    assert nothing_to_say and flaw_pairs(kb, nothing_to_say, 0, split._replace(seen=())) == []
+
 
 DECIDED_WRONGLY = ("wrong_decision", "false_safety", "too_cautious", "false_alarm")
 

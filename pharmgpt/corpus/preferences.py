@@ -57,6 +57,8 @@ def _pair(material: Material, number: int, balance: Balance) -> PreferencePair |
     for name in _flaws_to_try(material.rng):
         flaw, _, grave = FLAWS[name]
         good = strong_answer(material, BARE_RATE if grave else OMISSION_RATE)
+        if not good:  # the only alternative is a drug that may not be named
+            return None
         bad = flaw(material, good)
         if bad is None or text_of(bad) == text_of(good):
             continue

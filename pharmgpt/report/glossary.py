@@ -62,7 +62,7 @@ GLOSSARY: dict[str, Metric] = {
         "Mean difference in gold from the best simulated expert over the same questions: above 0, the model answers better than anyone "
         "it was shown."),
     "kl": Metric("KL from the SFT model", "nats",
-        "How far PPO moved the model: nats per sampled answer by which it differs from the SFT model."),
+        "How far PPO moved the model that it delivers: nats per sampled answer by which it differs from the SFT model."),
     "gold_best": Metric("gold, best expert", "gold",
         "Gold of the best simulated expert on seen drugs: what imitating one persona could reach."),
     "gold_mean": Metric("gold, average expert", "gold",
