@@ -188,14 +188,15 @@ def ppo(config: PPOConfig, tokenizer: Tokenizer, prompts: Sequence[Question], *,
                   | answer_metrics(rollout, scores, monitor) | policy_metrics(before, experience, rollout) | update_metrics(steps))
         last = state.step == config.iterations
         if state.step % config.dev_every == 0 or last:
-            log.write({"step": state.step} | check(config, state, tokenizer, judge, dev_questions, monitor, out, device))
+            found = check(config, state, tokenizer, judge, dev_questions, monitor, out, device)
             state.extra["stopped"] = config.stop_after is not None and (last or state.extra["checks_since_best"] >= config.stop_after)
-        if state.extra["stopped"]:
-            load_weights(average, out / "best")
-        if last or state.extra["stopped"]:
-            asked, generator = draw(prompts, config.prompts, state.step, seed), generator_of(seed, state.step)
-            found = departure(average, reference, critic, asked, generator, logprobs_of, values_of, tokenizer, config, device)
-            log.write({"step": state.step, "delivered_kl": found})
+            if state.extra["stopped"]:
+                load_weights(average, out / "best")
+            if last or state.extra["stopped"]:
+                asked, generator = draw(prompts, config.prompts, state.step, seed), generator_of(seed, state.step)
+                found["delivered_kl"] = departure(average, reference, critic, asked, generator, logprobs_of, values_of, tokenizer, config,
+                                                  device)
+            log.write({"step": state.step} | found)
         if state.step % config.checkpoint_every == 0 or last or state.extra["stopped"]:
             states.save(out, state)
     return states.newest_step(out)
