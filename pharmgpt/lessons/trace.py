@@ -113,4 +113,4 @@ def trace_run(run: Path) -> Iterator[Stop]:
             answer = session.ask(ASKED, stage)
             score = {} if answer.reward is None else {"judge": answer.reward}
             judged = "".join(f"   [judge {reward:+.2f}]" for reward in score.values())
-            yield Stop(stage, [f"greedy: {answer.answer}{judged}", *(f"{check.status}: {check.text}" for check in answer.checks)], score)
+            yield Stop(stage, [f"greedy: {answer.answer}{judged}", *(f"{status}: {text}" for text, status, _ in answer.sentences())], score)

@@ -37,8 +37,15 @@ class Answer:
     reward: float | None
     checks: tuple[Check, ...]
 
+    def sentences(self) -> list[tuple[str, str, list[str]]]:
+        """(text, status, fact ids): a sentence that makes several claims of one status stands once, with the facts of all."""
+        found: dict[tuple[str, str], dict[str, None]] = {}
+        for check in self.checks:
+            found.setdefault((check.text, check.status), {}).update(dict.fromkeys(check.fact_ids))
+        return [(text, status, list(facts)) for (text, status), facts in found.items()]
+
     def as_json(self) -> dict:
-        checks = [{"text": check.text, "status": check.status, "fact_ids": list(check.fact_ids)} for check in self.checks]
+        checks = [{"text": text, "status": status, "fact_ids": facts} for text, status, facts in self.sentences()]
         return {"id": self.id, "prompt": self.prompt, "stage": self.stage, "answer": self.answer, "reward": self.reward, "checks": checks}
 
 

@@ -19,11 +19,7 @@ def show_answer(answer: Answer, console: Console) -> None:
 
 
 def show_checks(answer: Answer, console: Console) -> None:
-    """One line a sentence and status; a sentence that makes two claims of one status is shown once, with the facts of both."""
-    shown: dict[tuple[str, str], dict[str, None]] = {}
-    for check in answer.checks:
-        shown.setdefault((check.status, check.text), {}).update(dict.fromkeys(check.fact_ids))
-    for (status, text), facts in shown.items():
+    for text, status, facts in answer.sentences():
         found = f"  [dim]{', '.join(facts)}[/]" if facts else ""
         console.print(f"  {MARK[status]} {status}: {escape(text)}{found}", highlight=False)
 
