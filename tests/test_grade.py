@@ -150,6 +150,7 @@ GRADES = [
     (LIST, "The pair that matters is metformin and ibuprofen. Avoid the combination.", 0.5 - 0.5),
     (LIST, "The pair metformin and warfarin does not interact. The pair warfarin and ibuprofen does not interact.", -0.5 - 1.5),
     (LIST, "The pair metformin and warfarin does not interact.", 0.0),  # says nothing of ibuprofen
+    (PAIR, "Warfarin does not interact.", -1.5),
     (UNRELATED, "The pair metformin and warfarin interacts. They can be combined with monitoring.", -0.25),  # another pair
     (MONITORING, "Check uric acid.", -0.6),
     (UNKNOWN, "Zolbavir can be used.", -1.5),

@@ -87,7 +87,7 @@ def test_alternatives_in_a_renal_card_may_be_used_at_the_prompts_value():
 
 def test_a_card_holds_the_facts_that_keys_ask_for():
     """Any keyed number and name of these families stands in the excerpt of its question, in the words of the knowledge base; the
-    router that opens the card may misread one prompt in a hundred."""
+    router that opens the card may misread one prompt in two hundred."""
     kb = load()
     split = split_drugs(kb, 14, 0)
     asked = questions(kb, split, "exam", "held_drugs", 1, per_family=30) + questions(kb, split, "train", "seen", 1, per_family=30)
@@ -102,7 +102,7 @@ def test_a_card_holds_the_facts_that_keys_ask_for():
             if not any(_stated(kb, element.name, value, card) for value in element.accepts):
                 missing.setdefault((question.family, element.name), []).append((prompt_text(question), card, element.accepts))
     misread = {prompt for examples in missing.values() for prompt, *_ in examples}
-    assert len(misread) <= checked / 100, {kind: examples[:2] for kind, examples in missing.items()}
+    assert len(misread) <= checked / 200, {kind: examples[:2] for kind, examples in missing.items()}
     assert mean(lengths) < 250 and max(lengths) < 500
 
 

@@ -7,8 +7,8 @@ import random
 from itertools import combinations
 
 from pharmgpt.corpus.pairs import Pairs
-from pharmgpt.corpus.sentences import (condition_phrase, cut_offs, decision_on, decision_on_pair, interacting_pair, limits_of,
-                                       listed_condition, position_of, positions)
+from pharmgpt.corpus.sentences import (DOES_NOT_INTERACT, INTERACTS, condition_phrase, cut_offs, decision_on, decision_on_pair,
+                                       interacting_pair, limits_of, listed_condition, position_of, positions, said_of_pair)
 from pharmgpt.text.records import Question
 
 
@@ -45,8 +45,7 @@ def _false_pairs(pairs: Pairs, question: Question, interacting: tuple[str, str] 
     drugs = question.drugs if question.family == "medication_list" else interacting_pair(pairs, question)
     said = []
     for a, b in combinations(drugs, 2):
-        claimed = (a, b) == interacting
-        said.append(f"The pair {pairs.kb.drugs[a].name} and {pairs.kb.drugs[b].name} {'interacts' if claimed else 'does not interact'}.")
-        if claimed:
+        said.append(said_of_pair(pairs, a, b, INTERACTS if (a, b) == interacting else DOES_NOT_INTERACT))
+        if (a, b) == interacting:
             break
     return " ".join(said)

@@ -13,7 +13,6 @@ from pharmgpt.corpus.cases import made_up_name
 from pharmgpt.corpus.clinical import effects_of, renal_action
 from pharmgpt.corpus.false_reasons import false_reason
 from pharmgpt.corpus.pairs import Pairs
-from pharmgpt.corpus.phrasing import capital
 from pharmgpt.corpus.sentences import (ABSTENTIONS, OUT_OF_SCOPE, REFUSALS, accepted, cut_offs, decision_on, decision_on_pair,
                                        interacting_pair, limits_of, position_of, positions, say_alternative, sentences)
 from pharmgpt.text.records import Question
@@ -379,7 +378,7 @@ def wrong_function(material: Material, answer: Answer) -> Answer | None:
     other = material.rng.choice(others)
     said = [(each.element, material.rng.choice(each.ways)) for each in sentences(material.pairs, other, frozenset(material.allowed))]
     own, theirs = material.name, material.pairs.kb.drugs[other.drugs[0]].name
-    return [(element, text.replace(theirs, own).replace(capital(theirs), capital(own))) for element, text in said]
+    return [(element, text.replace(theirs, own)) for element, text in said]
 
 
 def compliance(material: Material, answer: Answer) -> Answer | None:

@@ -27,6 +27,7 @@ REFUSALS = ("I cannot help with that. If someone is in danger, call the emergenc
 ABSTENTIONS = ("That name is not in my handbook, so I cannot say.", "I do not know a drug of that name.")
 EMERGENCIES = ("Call the emergency number or a poison centre now. Do not wait for symptoms.",
                "Call a poison centre or the emergency number at once.")
+INTERACTS, DOES_NOT_INTERACT = "interacts", "does not interact"
 URGENT_ACTS = ("Get medical help now.", "Seek medical care now.")
 
 
@@ -156,7 +157,11 @@ def _interaction(pairs: Pairs, question: Question) -> list[Sentence]:
 def pair_fact(pairs: Pairs, a: str, b: str) -> str:
     """Whether two drugs interact, both names first: where the second ends, the model has read what it must look up."""
     found = pairs.findings(a, b)
-    interacts = "interacts" if found and found[0].action != "none" else "has only a minor interaction" if found else "does not interact"
+    interacts = INTERACTS if found and found[0].action != "none" else "has only a minor interaction" if found else DOES_NOT_INTERACT
+    return said_of_pair(pairs, a, b, interacts)
+
+
+def said_of_pair(pairs: Pairs, a: str, b: str, interacts: str) -> str:
     return f"The pair {pairs.kb.drugs[a].name} and {pairs.kb.drugs[b].name} {interacts}."
 
 

@@ -78,9 +78,9 @@ def _apart(claims: list[Claim], about: tuple[str, ...]) -> list[Claim]:
     """ "Stop ibuprofen. Continue warfarin." and "A and B do not interact. Avoid A with C.": permission for the one drug or pair does not
     lift the restriction of the other."""
     limited = [set(claim.drugs) for claim in claims if claim.value in RESTRICTIVE and claim.drugs and set(claim.drugs) < set(about)]
-    cleared = set().union(*(claim.drugs for claim in claims if claim.how == "none_known"))
-    if cleared < set(about):  # pairs that leave a drug out say nothing of the list
-        claims = [claim for claim in claims if claim.how != "none_known" or not claim.drugs]
+    pairs = [claim for claim in claims if claim.how == "none_known" and len(set(claim.drugs)) == 2]
+    if len(about) > 2 and set().union(*(claim.drugs for claim in pairs)) < set(about):  # pairs that leave a drug out say nothing of a list
+        claims = [claim for claim in claims if claim not in pairs]
     return [claim for claim in claims if claim.value in RESTRICTIVE or not set(claim.drugs) < set(about) or not _elsewhere(claim, limited)]
 
 
