@@ -11,6 +11,9 @@ from pharmgpt.knowledge.schema import Drug, Interaction, KnowledgeBase, Source, 
 
 PACKAGED = Path(__file__).parent / "data"
 VOCABULARIES = ("classes", "effects", "conditions", "parameters")
+SHORT_FACTS = (("contraindications", "condition"), ("boxed_warnings", "effect"), ("serious_effects", "effect"), ("common_effects", "effect"),
+               ("hazards", "effect"), ("monitoring", "parameter"))  # a plain string stands for the one key that matters
+FULL_FACTS = tuple((field, "") for field in ("renal", "hepatic", "pregnancy", "lactation", "enzymes", "alternatives"))
 S = TypeVar("S", bound=Strict)
 
 
@@ -29,14 +32,40 @@ def _load(folder: Path) -> KnowledgeBase:
         raise KnowledgeError(f"{folder}: no folder drugs/ in it; a knowledge base holds drugs/<name>.toml, {', '.join(VOCABULARIES)}.toml, "
                              "interactions.toml and sources.toml")
     terms = {name: _by_id(_entries(folder / f"{name}.toml", "term", Term), folder / f"{name}.toml") for name in VOCABULARIES}
-    return KnowledgeBase(
-        drugs={file.stem: _drug(file) for file in sorted((folder / "drugs").glob("*.toml"))},
-        sources=_by_id(_entries(folder / "sources.toml", "source", Source), folder / "sources.toml"),
-        interactions=tuple(_entries(folder / "interactions.toml", "interaction", Interaction)), content_hash=_content_hash(folder), **terms)
+    drugs = {file.stem: _drug(file) for file in sorted((folder / "drugs").glob("*.toml"))}
+    sources = _by_id(_entries(folder / "sources.toml", "source", Source), folder / "sources.toml")
+    return KnowledgeBase(drugs=drugs, sources={f"{drug.id}_label": _label(drug) for drug in drugs.values()} | sources,
+                         interactions=tuple(rule for file in _interaction_files(folder) for rule in _entries(file, "interaction", Interaction)),
+                         content_hash=_content_hash(folder), **terms)
 
 
 def _drug(file: Path) -> Drug:
-    return _validated(Drug, {**_toml(file), "id": file.stem}, file)
+    """One drug's file. Its facts may be short: "bleeding" for {effect = "bleeding"}, and a fact without a source has the drug's."""
+    raw = {**_toml(file), "id": file.stem}
+    for field, key in (*SHORT_FACTS, *FULL_FACTS):
+        if isinstance(raw.get(field), list):
+            raw[field] = [_fact(entry, key, raw.get("source")) for entry in raw[field]]
+        elif isinstance(raw.get(field), dict):
+            raw[field] = _fact(raw[field], key, raw.get("source"))
+    return _validated(Drug, raw, file)
+
+
+def _fact(entry: object, key: str, source: object) -> object:
+    """A table with its source; anything else is left to the validation to name."""
+    table = {key: entry} if key and isinstance(entry, str) else entry
+    return {"source": source, **table} if isinstance(table, dict) and source is not None else table
+
+
+def _label(drug: Drug) -> Source:
+    """Every drug's own label is a source, `<id>_label`; sources.toml may say more about one."""
+    return Source(id=f"{drug.id}_label", title=f"{drug.name[0].upper()}{drug.name[1:]}: prescribing information",
+                  publisher="DailyMed, U.S. National Library of Medicine", url="https://dailymed.nlm.nih.gov/dailymed/")
+
+
+def _interaction_files(folder: Path) -> list[Path]:
+    """interactions.toml, or interactions/*.toml where one file would be too long to read."""
+    parts = sorted((folder / "interactions").glob("*.toml"))
+    return parts if parts and not (folder / "interactions.toml").exists() else [folder / "interactions.toml", *parts]
 
 
 def _entries(file: Path, table: str, kind: type[S]) -> list[S]:
