@@ -226,14 +226,14 @@ def test_an_interaction_alternative_that_meets_the_same_partners(base):
     base.drug("gamma", drug_class="green")
     base.write("classes.toml", terms("red", "blue", "green"))
     base.rules({}, {"id": "s", "a": "drug:delta"})
-    only(base.problems(), "alternative", "alpha.alternative.interaction", "delta has a major interaction with each partner")
+    only(base.problems(), "alternative", "alpha.alternative.interaction", "delta interacts as badly with each partner")
 
 
 @pytest.mark.parametrize("first, second", [
     ({"severity": "major", "action": "monitor"}, {"severity": "moderate", "action": "avoid"}),
     ({"severity": "moderate", "action": "monitor"}, {"severity": "moderate", "action": "reduce"})])
-def test_two_rules_on_one_pair_that_contradict_each_other(base, first, second):
-    base.rules({"id": "one", **first}, {"id": "two", "a": "class:red", **second})
+def test_two_rules_as_narrow_as_each_other_that_contradict_on_one_pair(base, first, second):
+    base.rules({"id": "one", **first}, {"id": "two", **second})
     only(base.problems(), "contradiction", "one", "two", "alpha and gamma")
 
 

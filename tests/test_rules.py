@@ -2,7 +2,7 @@
 import pytest
 
 from pharmgpt.knowledge.load import load
-from pharmgpt.knowledge.rules import interactions, renal_finding, selected
+from pharmgpt.knowledge.rules import interactions, of_three, renal_finding, selected
 from pharmgpt.knowledge.schema import SEVERITIES
 
 KB = load()
@@ -92,9 +92,10 @@ def test_findings_come_worst_first_and_carry_their_fact():
 
 
 def test_a_class_rule_speaks_for_each_member_and_no_other():
-    assert selected(KB, "class:nsaid") == {"ibuprofen", "naproxen", "celecoxib"}
+    assert {"ibuprofen", "naproxen", "celecoxib", "ketorolac"} <= selected(KB, "class:nsaid")
+    assert "acetaminophen" not in selected(KB, "class:nsaid")
     assert "diltiazem" not in selected(KB, "class:dihydropyridine_ccb")
-    assert selected(KB, "cyp:CYP3A4:inhibitor:strong") == {"clarithromycin"}
+    assert {"clarithromycin", "ritonavir"} <= selected(KB, "cyp:CYP3A4:inhibitor:strong")
     assert {"clarithromycin", "diltiazem"} <= selected(KB, "cyp:CYP3A4:inhibitor")
     assert selected(KB, "planet:mars") == frozenset()
 
@@ -107,3 +108,37 @@ def test_a_renal_band_holds_from_its_lower_bound_up_to_below_its_upper_one(egfr,
 
 def test_a_rule_in_another_measure_does_not_answer():
     assert renal_finding(KB.drugs["metformin"], "CrCl", 20) is None
+
+
+# Which rule speaks
+
+def test_a_rule_of_the_pair_silences_the_general_one_about_the_same_harm():
+    assert [finding.rule for finding in interactions(KB, "simvastatin", "diltiazem")] == ["simvastatin_diltiazem"]
+
+
+def test_a_milder_rule_of_the_pair_does_not_hide_a_graver_one_about_another_harm():
+    severities = {finding.effect: finding.severity for finding in interactions(KB, "oxycodone", "alprazolam")}
+    assert severities["respiratory_depression"] == "major" and severities["sedation"] == "moderate"
+
+
+def test_parts_of_a_selector_must_all_hold():
+    narrow = selected(KB, "cyp:CYP3A4:substrate & class:narrow_therapeutic_index")
+    assert narrow == selected(KB, "cyp:CYP3A4:substrate") & selected(KB, "class:narrow_therapeutic_index") and "tacrolimus" in narrow
+
+
+def test_a_raised_level_does_what_the_substrate_says_it_does():
+    finding, = (each for each in interactions(KB, "amiodarone", "celecoxib") if each.rule.startswith("cyp2c9"))
+    assert finding.effect == "gi_bleeding" and "celecoxib" in finding.mechanism and "amiodarone" in finding.mechanism
+
+
+def test_no_sentence_of_a_finding_leaves_a_name_unsaid():
+    for a in ("warfarin", "simvastatin", "tacrolimus", "oxycodone", "phenelzine", "ciprofloxacin"):
+        for b in KB.drugs:
+            for finding in interactions(KB, a, b):
+                assert not {"{", "}"} & set(finding.mechanism + finding.management), finding.rule
+
+
+def test_three_drugs_together_raise_what_no_pair_of_them_does():
+    finding, = of_three(KB, ["ibuprofen", "lisinopril", "furosemide"])
+    assert (finding.rule, finding.severity, finding.drugs) == ("triple_whammy", "major", ("lisinopril", "furosemide", "ibuprofen"))
+    assert of_three(KB, ["acetaminophen", "lisinopril", "furosemide"]) == of_three(KB, ["aspirin", "lisinopril", "furosemide"]) == []

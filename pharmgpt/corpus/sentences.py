@@ -11,7 +11,7 @@ from itertools import combinations, pairwise
 
 from pharmgpt.corpus.pairs import Pairs
 from pharmgpt.corpus.phrasing import limits, listed, number, plural, with_article
-from pharmgpt.knowledge.rules import selected
+from pharmgpt.knowledge.rules import parts, selected
 from pharmgpt.knowledge.schema import Drug, Interaction, KnowledgeBase
 from pharmgpt.text.records import Question
 
@@ -318,7 +318,7 @@ def _verb(selector: str) -> str:
 
 def _described(kb: KnowledgeBase, selector: str, drug: str) -> str:
     """What the selector says of the drug: "ibuprofen is an NSAID"; "" where it merely names it."""
-    kind, _, rest = selector.partition(":")
+    kind, _, rest = parts(selector)[0].partition(":")
     if kind == "class":
         return f"{drug} is {with_article(kb.classes[rest].name)}"
     if kind == "hazard":

@@ -3,7 +3,6 @@
 from dataclasses import dataclass, replace
 
 from pharmgpt.knowledge.claims import (
-    GENERAL,
     Claim,
     Context,
     effects_of,
@@ -135,7 +134,7 @@ def _effects_said(paper: Paper) -> set[str]:
         for claim in paper.own("effect")
         if claim.value in _linked_effects(paper) or claim.how not in conditions_spoken_of(paper)
     }
-    return said | {GENERAL[value] for value in said if value in GENERAL}
+    return said | {general for value in said if value in paper.kb.effects for general in paper.kb.effects[value].broader}
 
 
 def _linked_effects(paper: Paper) -> dict[str, tuple[str, ...]]:

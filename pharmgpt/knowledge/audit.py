@@ -9,8 +9,8 @@ from itertools import combinations
 from typing import Literal
 
 from pharmgpt.knowledge.names import fold
-from pharmgpt.knowledge.rules import Finding, interactions, renal_finding, selected
-from pharmgpt.knowledge.schema import ACTIONS, SEVERITIES, Alternative, Drug, EnzymeRole, Interaction, KnowledgeBase, RenalRule, Term
+from pharmgpt.knowledge.rules import Finding, interactions, parts, renal_finding, selected
+from pharmgpt.knowledge.schema import ACTIONS, Alternative, Drug, EnzymeRole, Interaction, KnowledgeBase, RenalRule, Term
 
 FIELDS = ("brands", "spellings", "renal", "hepatic", "pregnancy", "lactation", "contraindications", "boxed_warnings", "serious_effects",
           "common_effects", "hazards", "monitoring", "enzymes", "alternatives")
@@ -84,8 +84,15 @@ def _references(kb: KnowledgeBase) -> Iterator[tuple[str, str, str]]:
         yield where, "effect", rule.effect
         yield from ((where, "parameter", id) for id in rule.monitoring)
         yield from ((where, "drug", id) for id in (*rule.alternatives_a, *rule.alternatives_b, *rule.except_drugs))
-    for condition in kb.conditions.values():
-        yield from ((condition.id, "condition", id) for id in condition.broader)
+    for product in kb.combinations:
+        yield f"combination.{product.id}", "source", product.source
+        yield from ((f"combination.{product.id}", "drug", id) for id in product.drugs)
+    for limit in kb.limits:
+        yield f"limit.{limit.id}", "effect", limit.effect
+        yield from ((f"limit.{limit.id}", "drug", id) for id in limit.except_drugs)
+    for kind, entries in (("condition", kb.conditions), ("effect", kb.effects)):
+        yield from ((entry.id, kind, id) for entry in entries.values() for id in entry.broader)
+    yield from ((f"sets.toml {name}", "drug", id) for name, ids in kb.sets.items() for id in ids)
 
 
 def _drug_references(drug: Drug) -> Iterator[tuple[str, str]]:
@@ -118,6 +125,7 @@ def repeated_ids(kb: KnowledgeBase) -> Iterator[Problem]:
 def shared_terms(kb: KnowledgeBase) -> Iterator[Problem]:
     """One surface term for two entries of the same kind: a reader could not tell which is meant."""
     drugs = {drug.id: (drug.name, *drug.brands, *drug.spellings) for drug in kb.drugs.values()}
+    drugs |= {f"combination {each.id}": each.brands for each in kb.combinations}
     kinds = {kind: {term.id: (term.name, *term.terms) for term in entries.values()}
              for kind, entries in _vocabularies(kb)} | {"drug": drugs}
     for kind, entries in kinds.items():
@@ -227,12 +235,12 @@ def _probes(bands: list[RenalRule]) -> list[float]:
 
 def _shares_interactions(kb: KnowledgeBase, where: str, drug: Drug, other: Drug) -> Iterator[Problem]:
     """Partners of the drug's own class do not count: one replaces the other there, and both together are a duplication."""
-    partners = [each.id for each in kb.drugs.values() if each.id != other.id and not set(each.classes) & set(drug.classes)
-                and severe(interactions(kb, drug.id, each.id))]
-    both = [each for each in partners if severe(interactions(kb, other.id, each))]
-    if partners and both == partners:
-        yield _error("alternative", where, f"{other.id} has a major interaction with each partner of {drug.id}", "choose another drug")
-    elif both:
+    partners = {each.id: found[0] for each in kb.drugs.values() if each.id != other.id and not set(each.classes) & set(drug.classes)
+                and (found := interactions(kb, drug.id, each.id)) and found[0].severity != "minor"}
+    clashes = {id: found[0] for id in partners if (found := interactions(kb, other.id, id))}
+    if partners and all(id in clashes and clashes[id].gravity() <= found.gravity() for id, found in partners.items()):
+        yield _error("alternative", where, f"{other.id} interacts as badly with each partner of {drug.id}", "choose another drug")
+    elif both := [id for id, found in partners.items() if severe([found]) and severe([clashes[id]] if id in clashes else [])]:
         yield _warning("alternative", where, f"{other.id} also has a major interaction with {', '.join(both)}",
                        "screening leaves it out there")
 
@@ -245,16 +253,17 @@ def severe(findings: list[Finding]) -> bool:
 
 def selectors(kb: KnowledgeBase) -> Iterator[Problem]:
     """A selector that names no drug never speaks."""
-    for rule in kb.interactions:
-        for side, selector in (("a", rule.a), ("b", rule.b)):
-            if not _well_formed(selector) or not selected(kb, selector):
-                yield _error("selector", f"interaction.{rule.id}.{side}", f"{selector!r} matches no drug",
-                             "drug:<id>, class:<id>, hazard:<effect> or cyp:<enzyme>:<role>[:<strength>]")
+    sides = [(f"interaction.{rule.id}.{side}", selector) for rule in kb.interactions
+             for side, selector in (("a", rule.a), ("b", rule.b), ("c", rule.c)) if selector]
+    for where, selector in (*sides, *((f"limit.{limit.id}.who", limit.who) for limit in kb.limits)):
+        if not _well_formed(selector) or not selected(kb, selector):
+            yield _error("selector", where, f"{selector!r} matches no drug",
+                         'drug:<id>, class:<id>, hazard:<effect> or cyp:<enzyme>:<role>[:<strength>], joined by " & " where all must hold')
 
 
 def _well_formed(selector: str) -> bool:
-    kind, _, rest = selector.partition(":")
-    return kind in ("drug", "class", "hazard") and bool(rest) or kind == "cyp" and rest.count(":") in (1, 2)
+    kinds = [part.partition(":") for part in parts(selector)]
+    return all(kind in ("drug", "class", "hazard") and bool(rest) or kind == "cyp" and rest.count(":") in (1, 2) for kind, _, rest in kinds)
 
 
 def interaction_alternatives(kb: KnowledgeBase) -> Iterator[Problem]:
@@ -278,10 +287,11 @@ def _faults_of_offer(kb: KnowledgeBase, where: str, rule: Interaction, id: str, 
 
 
 def contradictions(kb: KnowledgeBase) -> Iterator[Problem]:
-    """Rules on one pair whose worse severity is the laxer action, or whose equal severity and effect ask for different actions."""
-    told = set()
+    """Rules that name the drugs or classes of one pair and one harm, whose worse severity is the laxer action, or whose equal severity
+    asks for different actions. An enzyme's "lower the dose" beside a hazard's "watch" is no contradiction: both can be done."""
+    told, naming = set(), {rule.id for rule in kb.interactions if not {"cyp", "hazard"} & _kinds(rule)}
     for a, b in combinations(kb.drugs, 2):
-        for worse, milder in combinations(interactions(kb, a, b), 2):
+        for worse, milder in combinations((each for each in interactions(kb, a, b) if each.rule in naming), 2):
             rules = frozenset((worse.rule, milder.rule))
             if rules not in told and _contradict(worse, milder):
                 told.add(rules)
@@ -290,20 +300,22 @@ def contradictions(kb: KnowledgeBase) -> Iterator[Problem]:
                              "agree on one action, or except the pair from one rule")
 
 
+def _kinds(rule: Interaction) -> set[str]:
+    return {part.partition(":")[0] for side in (rule.a, rule.b) for part in parts(side)}
+
+
 def _contradict(worse: Finding, milder: Finding) -> bool:
     laxer = ACTIONS.index(worse.action) > ACTIONS.index(milder.action)
-    same = worse.severity == milder.severity and worse.effect == milder.effect
-    return worse.severity != milder.severity and laxer or same and worse.action != milder.action
+    return worse.effect == milder.effect and (laxer if worse.severity != milder.severity else worse.action != milder.action)
 
 
 def odd_actions(kb: KnowledgeBase) -> Iterator[Problem]:
     """Severity and action that cannot both be meant."""
-    for rule in kb.interactions:
+    rules = [(f"interaction.{rule.id}", rule) for rule in kb.interactions] + [(f"limit.{limit.id}", limit) for limit in kb.limits]
+    for where, rule in rules:
         said = f"{rule.severity} with action {rule.action}"
         if rule.severity == "contraindicated" and rule.action != "avoid" or rule.severity == "major" and rule.action == "none":
-            yield _error("severity", f"interaction.{rule.id}", said, 'contraindicated means "avoid"; major needs an action')
-        if rule.severity == "minor" and rule.action == "avoid":
-            yield _warning("severity", f"interaction.{rule.id}", said, f"is it worse than minor? The scale is {', '.join(SEVERITIES)}")
+            yield _error("severity", where, said, 'contraindicated means "avoid"; major needs an action')
 
 
 # Silence

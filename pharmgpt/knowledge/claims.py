@@ -35,12 +35,6 @@ __all__ = [
 ]
 
 Status = Literal["supported", "contradicted", "unknown"]
-GENERAL = {
-    "gi_bleeding": "bleeding",
-    "ulcer": "gi_bleeding",
-    "anaphylaxis": "rash",
-    "severe_skin_reaction": "rash",
-}  # the special is a case of the general
 
 
 @dataclass(frozen=True, slots=True)
@@ -203,8 +197,8 @@ def effects_of(kb: KnowledgeBase, drugs: tuple[str, ...]) -> dict[str, tuple[str
     found: dict[str, tuple[str, ...]] = {}
     for effect, fact in _effect_facts(kb, drugs):
         found[effect] = found.get(effect, ()) + (fact,)
-    for special, general in GENERAL.items():
-        if special in found:
+    for special in tuple(found):
+        for general in kb.effects[special].broader if special in kb.effects else ():
             found.setdefault(general, found[special])
     return found
 

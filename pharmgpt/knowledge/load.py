@@ -1,19 +1,27 @@
-"""TOML → KnowledgeBase. An error names the file, the key, what was found and the fix."""
+"""TOML → KnowledgeBase. An error names the file, the key, what was found and the fix.
+
+A base is a folder: drugs/<name>.toml, the vocabularies, sources.toml, interactions.toml or interactions/*.toml, and perhaps limits.toml,
+combinations.toml and sets.toml. A second folder, `extra`, may lie over it: its drugs, terms, sources and rules are added, and replace
+those of the same id.
+"""
 import hashlib
 import tomllib
+from collections.abc import Iterable
 from functools import cache
 from pathlib import Path
 from typing import TypeVar
 
 from pydantic import ValidationError
 
-from pharmgpt.knowledge.schema import Drug, Interaction, KnowledgeBase, Source, Strict, Term
+from pharmgpt.knowledge import cache as disk
+from pharmgpt.knowledge.schema import Combination, Drug, Interaction, KnowledgeBase, Limit, Source, Strict, Term
 
 PACKAGED = Path(__file__).parent / "data"
 VOCABULARIES = ("classes", "effects", "conditions", "parameters")
-SHORT_FACTS = (("contraindications", "condition"), ("boxed_warnings", "effect"), ("serious_effects", "effect"), ("common_effects", "effect"),
-               ("hazards", "effect"), ("monitoring", "parameter"))  # a plain string stands for the one key that matters
+SHORT_FACTS = (("contraindications", "condition"), ("boxed_warnings", "effect"), ("serious_effects", "effect"),
+               ("common_effects", "effect"), ("hazards", "effect"), ("monitoring", "parameter"))  # a plain string stands for the one key that matters
 FULL_FACTS = tuple((field, "") for field in ("renal", "hepatic", "pregnancy", "lactation", "enzymes", "alternatives"))
+OPTIONAL = ("combinations.toml", "limits.toml", "sets.toml")
 S = TypeVar("S", bound=Strict)
 
 
@@ -21,33 +29,47 @@ class KnowledgeError(ValueError):
     """A knowledge base that cannot be read: the message names file, key, what was found and the fix."""
 
 
-def load(path: Path | None = None) -> KnowledgeBase:
-    """Read a knowledge base: ours, or the folder `path` in the same schema. Read once a process."""
-    return _load(Path(path or PACKAGED).resolve())
+def load(path: Path | None = None, extra: Path | None = None) -> KnowledgeBase:
+    """Read a knowledge base: ours, or the folder `path` in the same schema, with the folder `extra` laid over it. Read once a process."""
+    return _load(tuple(Path(each).resolve() for each in (path or PACKAGED, extra) if each))
 
 
 @cache
-def _load(folder: Path) -> KnowledgeBase:
-    if not (folder / "drugs").is_dir():
-        raise KnowledgeError(f"{folder}: no folder drugs/ in it; a knowledge base holds drugs/<name>.toml, {', '.join(VOCABULARIES)}.toml, "
-                             "interactions.toml and sources.toml")
-    terms = {name: _by_id(_entries(folder / f"{name}.toml", "term", Term), folder / f"{name}.toml") for name in VOCABULARIES}
-    drugs = {file.stem: _drug(file) for file in sorted((folder / "drugs").glob("*.toml"))}
-    sources = _by_id(_entries(folder / "sources.toml", "source", Source), folder / "sources.toml")
-    return KnowledgeBase(drugs=drugs, sources={f"{drug.id}_label": _label(drug) for drug in drugs.values()} | sources,
-                         interactions=tuple(rule for file in _interaction_files(folder) for rule in _entries(file, "interaction", Interaction)),
-                         content_hash=_content_hash(folder), **terms)
+def _load(folders: tuple[Path, ...]) -> KnowledgeBase:
+    if not (folders[0] / "drugs").is_dir():
+        raise KnowledgeError(f"{folders[0]}: no folder drugs/ in it; a knowledge base holds drugs/<name>.toml, "
+                             f"{', '.join(VOCABULARIES)}.toml, interactions.toml and sources.toml")
+    if len(folders) > 1 and not folders[1].is_dir():
+        raise KnowledgeError(f"{folders[1]}: no such folder; give one with drugs/<name>.toml, made by `pharmgpt kb new DRUG`")
+    files = {folder: {str(file.relative_to(folder)): file.read_bytes() for file in sorted(folder.rglob("*.toml"))} for folder in folders}
+    digest = _content_hash(files.values())
+    found = disk.read(digest)
+    if found is None:
+        found = _assemble(files, digest)
+        disk.write(found)
+    return found
 
 
-def _drug(file: Path) -> Drug:
+def _assemble(files: dict[Path, dict[str, bytes]], digest: str) -> KnowledgeBase:
+    drugs = {Path(name).stem: _drug(folder / name, raw) for folder, named in files.items() for name, raw in named.items()
+             if Path(name).parent.name == "drugs"}
+    vocabularies = {name: _terms(files, f"{name}.toml", "term", Term) for name in VOCABULARIES}
+    sources = {f"{drug.id}_label": _label(drug) for drug in drugs.values()} | _terms(files, "sources.toml", "source", Source)
+    return KnowledgeBase(drugs=dict(sorted(drugs.items())), sources=sources, interactions=_interactions(files),
+                         limits=tuple(_terms(files, "limits.toml", "limit", Limit).values()),
+                         combinations=tuple(_terms(files, "combinations.toml", "combination", Combination).values()),
+                         sets=_sets(files), content_hash=digest, **vocabularies)
+
+
+def _drug(file: Path, raw: bytes | None = None) -> Drug:
     """One drug's file. Its facts may be short: "bleeding" for {effect = "bleeding"}, and a fact without a source has the drug's."""
-    raw = {**_toml(file), "id": file.stem}
+    table = {**_toml(file, file.read_bytes() if raw is None else raw), "id": file.stem}
     for field, key in (*SHORT_FACTS, *FULL_FACTS):
-        if isinstance(raw.get(field), list):
-            raw[field] = [_fact(entry, key, raw.get("source")) for entry in raw[field]]
-        elif isinstance(raw.get(field), dict):
-            raw[field] = _fact(raw[field], key, raw.get("source"))
-    return _validated(Drug, raw, file)
+        if isinstance(table.get(field), list):
+            table[field] = [_fact(entry, key, table.get("source")) for entry in table[field]]
+        elif isinstance(table.get(field), dict):
+            table[field] = _fact(table[field], key, table.get("source"))
+    return _validated(Drug, table, file)
 
 
 def _fact(entry: object, key: str, source: object) -> object:
@@ -62,18 +84,46 @@ def _label(drug: Drug) -> Source:
                   publisher="DailyMed, U.S. National Library of Medicine", url="https://dailymed.nlm.nih.gov/dailymed/")
 
 
-def _interaction_files(folder: Path) -> list[Path]:
-    """interactions.toml, or interactions/*.toml where one file would be too long to read."""
-    parts = sorted((folder / "interactions").glob("*.toml"))
-    return parts if parts and not (folder / "interactions.toml").exists() else [folder / "interactions.toml", *parts]
+def _interactions(files: dict[Path, dict[str, bytes]]) -> tuple[Interaction, ...]:
+    """The rules of interactions.toml and interactions/*.toml; those of a later folder replace those with the same id."""
+    found: dict[str, list[Interaction]] = {}
+    for number, (folder, named) in enumerate(files.items()):
+        names = [name for name in named if name == "interactions.toml" or Path(name).parent.name == "interactions"]
+        if not names and not number:
+            raise KnowledgeError(f"{folder / 'interactions.toml'}: no such file; copy ours and change it")
+        rules = [rule for name in names for rule in _entries(folder / name, named[name], "interaction", Interaction)]
+        found |= {rule.id: [each for each in rules if each.id == rule.id] for rule in rules} if number else {"": rules}
+    replaced = found.keys() - {""}
+    return tuple(rule for rule in found.pop("") if rule.id not in replaced) + tuple(rule for rules in found.values() for rule in rules)
 
 
-def _entries(file: Path, table: str, kind: type[S]) -> list[S]:
-    raw = _toml(file)
-    for key in raw.keys() - {table}:
+def _sets(files: dict[Path, dict[str, bytes]]) -> dict[str, tuple[str, ...]]:
+    """sets.toml: names of drug sets that a recipe may train on, as classroom = ["metformin", …]. An extra folder's drugs join all."""
+    (folder, named), *extra = files.items()
+    raw = _toml(folder / "sets.toml", named["sets.toml"]) if "sets.toml" in named else {}
+    for name, ids in raw.items():
+        if not isinstance(ids, list) or not all(isinstance(id, str) for id in ids):
+            raise KnowledgeError(f"{folder / 'sets.toml'}: {name}: expected a list of drug ids; found {str(ids)[:80]!r}")
+    joined = [Path(name).stem for _, others in extra for name in others if Path(name).parent.name == "drugs"]
+    return {name: tuple(dict.fromkeys((*ids, *joined))) for name, ids in raw.items()}
+
+
+def _terms(files: dict[Path, dict[str, bytes]], name: str, table: str, kind: type[S]) -> dict[str, S]:
+    found: dict[str, S] = {}
+    for number, (folder, named) in enumerate(files.items()):
+        if name in named:
+            found |= _by_id(_entries(folder / name, named[name], table, kind), folder / name)
+        elif not number and name not in OPTIONAL:
+            raise KnowledgeError(f"{folder / name}: no such file; copy ours and change it")
+    return found
+
+
+def _entries(file: Path, raw: bytes, table: str, kind: type[S]) -> list[S]:
+    found = _toml(file, raw)
+    for key in found.keys() - {table}:
         raise KnowledgeError(f"{file}: unknown key {key!r}; this file holds [[{table}]] tables only")
     return [_validated(kind, entry, file, f"{table} {entry.get('id', number)}: ")
-            for number, entry in enumerate(raw.get(table, []), start=1)]
+            for number, entry in enumerate(found.get(table, []), start=1)]
 
 
 def _by_id(entries: list[S], file: Path) -> dict[str, S]:
@@ -95,17 +145,18 @@ def _validated(kind: type[S], raw: dict, file: Path, where: str = "") -> S:
                              f"{kind.__name__} in pharmgpt/knowledge/schema.py.") from None
 
 
-def _toml(file: Path) -> dict:
+def _toml(file: Path, raw: bytes) -> dict:
     try:
-        return tomllib.loads(file.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise KnowledgeError(f"{file}: no such file; copy ours and change it") from None
+        return tomllib.loads(raw.decode("utf-8"))
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise KnowledgeError(f"{file}: not valid TOML: {error}. Fix that line.") from None
 
 
-def _content_hash(folder: Path) -> str:
+def _content_hash(folders: Iterable[dict[str, bytes]]) -> str:
+    """SHA-256 over every file's name and bytes, so that a changed fact is a changed base."""
     digest = hashlib.sha256()
-    for file in sorted(folder.rglob("*.toml")):
-        digest.update(str(file.relative_to(folder)).encode() + b"\0" + file.read_bytes() + b"\0")
+    for number, named in enumerate(folders):
+        digest.update(b"\1" * number)
+        for name, raw in sorted(named.items()):
+            digest.update(name.encode() + b"\0" + raw + b"\0")
     return digest.hexdigest()

@@ -3,14 +3,15 @@
 A rule is written once, between two selectors; here it becomes a finding about two drugs, with the rule's id, so that an explanation
 can always say which fact spoke.
 """
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
+from itertools import product
 from typing import Literal
 
 from pharmgpt.knowledge.schema import ACTIONS, SEVERITIES, Action, Drug, Interaction, KnowledgeBase, RenalRule, Severity
 
-Kind = Literal["interaction", "renal", "pregnancy", "lactation", "contraindication"]
+Kind = Literal["interaction", "renal", "pregnancy", "lactation", "contraindication", "patient"]
 
 
 @dataclass(frozen=True)
@@ -36,13 +37,43 @@ class Finding:
 
 
 def interactions(kb: KnowledgeBase, a: str, b: str) -> list[Finding]:
-    """Every rule that speaks about two drugs, worst first; empty where none does, or for a drug with itself."""
+    """Every rule that speaks about two drugs, worst first; empty where none does, or for a drug with itself.
+
+    A rule that names the pair more narrowly silences a wider one (`_silences`): simvastatin with diltiazem has a dose limit of its own,
+    so that "a moderate inhibitor with a sensitive substrate" need not be said as well.
+    """
     if a == b:
         return []
-    found = [_finding(rule, a, b) if a in sides[0] and b in sides[1] else _finding(rule, a, b, swapped=True)
+    heard = [(rule, _finding(kb, rule, a, b, swapped=not (a in sides[0] and b in sides[1])))
              for rule, sides in _rules_by_drug(kb).get(a, ())
              if (a in sides[0] and b in sides[1] or a in sides[1] and b in sides[0]) and not {a, b} & set(rule.except_drugs)]
-    return sorted(found, key=Finding.gravity)
+    spoken = [finding for rule, finding in heard
+              if not any(_silences(kb, other, rule, said.effect, finding.effect) for other, said in heard)]
+    return sorted(spoken, key=Finding.gravity)
+
+
+def of_three(kb: KnowledgeBase, drugs: Sequence[str]) -> list[Finding]:
+    """The rules that need three drugs, each with the first three of a list that it speaks of: "triple whammy"."""
+    found = []
+    for rule in (rule for rule in kb.interactions if rule.c):
+        sides = [[drug for drug in drugs if drug in selected(kb, side) and drug not in rule.except_drugs] for side in (rule.a, rule.b, rule.c)]
+        three = next((three for three in product(*sides) if len(set(three)) == 3), None)
+        found += [Finding("interaction", rule.id, three, rule.severity, rule.action, rule.effect, rule.mechanism, rule.management, rule.source,
+                          rule.monitoring, fact_ids=(f"interaction.{rule.id}",))] if three else []
+    return found
+
+
+def _silences(kb: KnowledgeBase, narrow: Interaction, wide: Interaction, said: str | None, silenced: str | None) -> bool:
+    """A narrower rule about the same harm or a case of it; or one that names a drug, is as grave, and stands beside enzymes' rule."""
+    if breadth(narrow) >= breadth(wide):
+        return False
+    as_grave = SEVERITIES.index(narrow.severity) <= SEVERITIES.index(wide.severity)
+    return said == silenced or silenced in kb.effects[said].broader or "cyp:" in wide.a + wide.b and breadth(narrow) < 2 and as_grave
+
+
+def breadth(rule: Interaction) -> int:
+    """How widely a rule speaks: 0 for two drugs, 4 for two enzyme roles or hazards; a class counts 1."""
+    return sum(min({"drug": 0, "class": 1}.get(part.partition(":")[0], 2) for part in parts(side)) for side in (rule.a, rule.b))
 
 
 def renal_finding(drug: Drug, measure: str, value: float) -> tuple[RenalRule, str] | None:
@@ -53,35 +84,59 @@ def renal_finding(drug: Drug, measure: str, value: float) -> tuple[RenalRule, st
     return None
 
 
+def parts(selector: str) -> list[str]:
+    """"class:statin & cyp:OATP1B1:substrate" → its parts, which must all hold."""
+    return [part.strip() for part in selector.split("&")]
+
+
 def selected(kb: KnowledgeBase, selector: str) -> frozenset[str]:
     """The drugs that a selector names. An unknown kind of selector names none; the audit reports it."""
-    kind, _, rest = selector.partition(":")
-    if kind == "drug":
-        return frozenset({rest} & kb.drugs.keys())
-    if kind == "class":
-        return frozenset(drug.id for drug in kb.drugs.values() if rest in drug.classes)
-    if kind == "hazard":
-        return frozenset(drug.id for drug in kb.drugs.values() if any(each.effect == rest for each in drug.hazards))
-    if kind == "cyp":
-        wanted = rest.split(":")  # enzyme, role, and perhaps strength
-        return frozenset(drug.id for drug in kb.drugs.values() for each in drug.enzymes
-                         if len(wanted) > 1 and [each.enzyme, each.role, each.strength][:len(wanted)] == wanted)
-    return frozenset()
+    return frozenset.intersection(*(_by_part(kb).get(part, frozenset()) for part in parts(selector)))
+
+
+@lru_cache(maxsize=8)
+def _by_part(kb: KnowledgeBase) -> dict[str, frozenset[str]]:
+    """Each part that a selector can have → the drugs that it names."""
+    found: dict[str, set[str]] = {}
+    for drug in kb.drugs.values():
+        roles = [(f"cyp:{each.enzyme}:{each.role}", each.strength) for each in drug.enzymes]
+        for part in (f"drug:{drug.id}", *(f"class:{id}" for id in drug.classes), *(f"hazard:{each.effect}" for each in drug.hazards),
+                     *(role for role, _ in roles), *(f"{role}:{strength}" for role, strength in roles)):
+            found.setdefault(part, set()).add(drug.id)
+    return {part: frozenset(drugs) for part, drugs in found.items()}
 
 
 @lru_cache(maxsize=8)
 def _rules_by_drug(kb: KnowledgeBase) -> dict[str, list[tuple[Interaction, tuple[frozenset[str], frozenset[str]]]]]:
     """Each drug → the rules that name it on either side, with both sides spelled out."""
     by_drug: dict[str, list] = {}
-    for rule in kb.interactions:
+    for rule in (rule for rule in kb.interactions if rule.c is None):
         sides = selected(kb, rule.a), selected(kb, rule.b)
         for drug in sides[0] | sides[1]:
             by_drug.setdefault(drug, []).append((rule, sides))
     return by_drug
 
 
-def _finding(rule: Interaction, a: str, b: str, swapped: bool = False) -> Finding:
+def _finding(kb: KnowledgeBase, rule: Interaction, a: str, b: str, swapped: bool = False) -> Finding:
+    """The rule, said about these two: {a} and {b} in its sentences become their names, and what a raised level does is the substrate's."""
     for_a, for_b = (rule.alternatives_b, rule.alternatives_a) if swapped else (rule.alternatives_a, rule.alternatives_b)
-    return Finding("interaction", rule.id, (a, b), rule.severity, rule.action, rule.effect, rule.mechanism, rule.management, rule.source,
+    names = dict(zip(("a", "b"), (kb.drugs[each].name for each in ((b, a) if swapped else (a, b)))))
+    return Finding("interaction", rule.id, (a, b), rule.severity, rule.action, _effect(kb, rule, b if swapped else a, a if swapped else b),
+                   named(rule.mechanism, names), named(rule.management, names), rule.source,
                    rule.monitoring, {a: tuple(each for each in for_a if each != b), b: tuple(each for each in for_b if each != a)},
                    (f"interaction.{rule.id}",))
+
+
+def named(sentence: str, names: Mapping[str, str]) -> str:
+    return sentence.replace("{a}", names["a"]).replace("{b}", names["b"])
+
+
+def _effect(kb: KnowledgeBase, rule: Interaction, a: str, b: str) -> str:
+    """A rule of enzymes whose effect is accumulation: what the substrate's own role says that a higher level does."""
+    for selector, drug in ((rule.a, a), (rule.b, b)):
+        for part in parts(selector):
+            if rule.effect == "accumulation" and part.startswith("cyp:") and ":substrate" in part:
+                enzyme = part.split(":")[1]
+                return next((role.effect for role in kb.drugs[drug].enzymes
+                             if (role.enzyme, role.role) == (enzyme, "substrate") and role.effect), rule.effect)
+    return rule.effect

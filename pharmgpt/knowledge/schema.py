@@ -4,10 +4,11 @@ A knowledge base is a folder of TOML files: one file a drug, and one each for so
 and interactions. `load.py` reads them into the types below; `rules.py` derives what follows from them.
 
 Vocabulary ids are snake_case; a drug's id is its file name. Selectors in `Interaction.a` and `.b` name one side of an interaction:
-`drug:warfarin`, `class:nsaid`, `hazard:bleeding`, `cyp:CYP3A4:inhibitor:strong`, `cyp:CYP3A4:substrate:sensitive`.
+`drug:warfarin`, `class:nsaid`, `hazard:bleeding`, `cyp:CYP3A4:inhibitor:strong`, `cyp:CYP3A4:substrate:sensitive`; parts joined by " & " must
+all hold, as in `class:statin & cyp:OATP1B1:substrate`.
 """
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 
 from pydantic import BaseModel, ConfigDict
@@ -40,7 +41,7 @@ class Term(Strict):
     id: str
     name: str
     terms: tuple[str, ...] = ()
-    broader: tuple[str, ...] = ()  # conditions that this one is a case of, as severe asthma is asthma
+    broader: tuple[str, ...] = ()  # entries that this one is a case of, as severe asthma is asthma and gi_bleeding is bleeding
 
 
 class RenalRule(Strict):
@@ -126,11 +127,13 @@ class Drug(Strict):
 
 
 class Interaction(Strict):
-    """A rule between two selectors, written once, at the level where it is true."""
+    """A rule between two selectors, written once, at the level where it is true. {a} and {b} in its sentences stand for the two drugs.
+    With a third selector it speaks only where three different drugs come together."""
 
     id: str
     a: str
     b: str
+    c: str | None = None
     severity: Severity
     action: Action
     effect: str  # effect id
@@ -140,6 +143,31 @@ class Interaction(Strict):
     alternatives_a: tuple[str, ...] = ()  # drugs to use instead of the drug on side a
     alternatives_b: tuple[str, ...] = ()
     except_drugs: tuple[str, ...] = ()  # drugs for which this rule does not hold, though the selector matches
+    source: str
+
+
+class Combination(Strict):
+    """A product of several drugs of the base: its brands stand for each of them."""
+
+    id: str
+    drugs: tuple[str, ...]
+    brands: tuple[str, ...]
+    source: str
+
+
+class Limit(Strict):
+    """What a patient's age or laboratory value says about the drugs of a selector: at_least ≤ measure < below."""
+
+    id: str
+    who: str  # selector, as in Interaction
+    measure: Literal["age_years", "qtc_ms", "potassium_mmol_l"]
+    at_least: float = 0
+    below: float | None = None
+    severity: Severity
+    action: Action
+    effect: str  # effect id
+    management: str  # our sentence; {drug} stands for the drug
+    except_drugs: tuple[str, ...] = ()
     source: str
 
 
@@ -155,6 +183,9 @@ class KnowledgeBase:
     parameters: Mapping[str, Term]
     interactions: tuple[Interaction, ...]
     content_hash: str
+    limits: tuple[Limit, ...] = ()
+    combinations: tuple[Combination, ...] = ()
+    sets: Mapping[str, tuple[str, ...]] = field(default_factory=dict)  # named sets of drug ids that a recipe may train on
 
     def name(self, id: str) -> str:
         """How we write what an id stands for; the id with spaces where no vocabulary knows it."""
@@ -166,6 +197,7 @@ class KnowledgeBase:
     def fact_ids(self) -> dict[str, str]:
         """Every fact's id → the id of its source."""
         facts = {f"interaction.{rule.id}": rule.source for rule in self.interactions}
+        facts |= {f"limit.{limit.id}": limit.source for limit in self.limits}
         for drug in self.drugs.values():
             facts |= drug_facts(drug)
         return facts
