@@ -77,6 +77,8 @@ def screen(
     egfr: Annotated[float | None, typer.Option(help="eGFR in mL/min/1.73 m².")] = None,
     crcl: Annotated[float | None, typer.Option(help="Creatinine clearance (Cockcroft-Gault) in mL/min.")] = None,
     age: Annotated[float | None, typer.Option(help="Age in years.")] = None,
+    qtc: Annotated[float | None, typer.Option(help="QTc in milliseconds.")] = None,
+    potassium: Annotated[float | None, typer.Option(help="Serum potassium in mmol/L.")] = None,
     pregnant: Annotated[bool, typer.Option("--pregnant")] = False,
     breastfeeding: Annotated[bool, typer.Option("--breastfeeding")] = False,
     condition: Annotated[list[str] | None, typer.Option(help='A condition, such as "heart failure"; repeat it for more.')] = None,
@@ -94,7 +96,7 @@ def screen(
             _complain('no drug named; give a list such as "warfarin, ibuprofen"')
             raise typer.Exit(WRONG_USE)
         terms = [(name, *find_term(kb.conditions, name)) for name in condition or ()]
-        patient = Patient(egfr, crcl, age, pregnant, breastfeeding, tuple(id for _, id, _ in terms if id))
+        patient = Patient(egfr, crcl, age, qtc, potassium, pregnant, breastfeeding, tuple(id for _, id, _ in terms if id))
         findings = look(kb, [entry.drug_id for entry in entries if entry.drug_id], patient)
         notes = list(_notes(kb, entries, terms, age))
         if as_json:
@@ -175,12 +177,12 @@ def _print_table(title: str, columns: tuple[str, ...], rows, ends: bool = True) 
 
 def _recognised(entry) -> str:
     return {"name": "by its name", "brand": f"brand {entry.text}", "spelling": f"written {entry.text}",
-            "close": f"taken for a misspelling: {entry.text}"}[entry.how]
+            "combination": f"part of {entry.text}", "close": f"taken for a misspelling: {entry.text}"}[entry.how]
 
 
 def _did_you_mean(kb, entry) -> str:
-    names = dict.fromkeys(kb.name(each) for each in entry.candidates)
-    return f" (nearest: {', '.join(names)})" if names else ""
+    names = tuple(dict.fromkeys(kb.name(each) for each in entry.candidates))
+    return f": did you mean {' or '.join(names)}?" if names else ""
 
 
 def _notes(kb, entries, terms, age: float | None) -> Iterator[str]:
@@ -201,8 +203,8 @@ def _notes(kb, entries, terms, age: float | None) -> Iterator[str]:
     for drug, texts in named.items():
         if drug is not None and len(texts) > 1:
             yield f"NAMED TWICE: {', '.join(texts)} are all {kb.name(drug)}"
-    if age is not None:
-        yield f"Age {age:g}: the base has no rules by age, so it changed nothing" + ("; its doses are for adults" if age < 18 else "")
+    if age is not None and age < 18:
+        yield f"Age {age:g}: the doses of this base are for adults, and its rules for children are few"
 
 
 def _as_dict(finding) -> dict:

@@ -49,21 +49,21 @@ def find_term(entries: dict[str, Term], name: str) -> tuple[str | None, tuple[st
 
 def _entries(kb: KnowledgeBase, piece: str) -> list[Entry]:
     whole = resolve(kb, piece)
-    if whole.drug_id:
-        return [Entry(piece, whole.drug_id, whole.how)]
+    if whole.drugs:
+        return [Entry(piece, drug, whole.how) for drug in whole.drugs]
     if fold(" ".join(word for word in re.findall(r"[^\W\d]+", piece) if not DOSE_WORDS.fullmatch(word))) in OTHER_DRUGS:
         return [Entry(piece, None, None)]
     parts = [part for part in re.split(r"\s+and\s+", piece, flags=re.IGNORECASE) if part.strip()]
     if len(parts) > 1:
         return [entry for part in parts for entry in _entries(kb, part)]
-    return [_with_dose(kb, piece) or Entry(piece, None, None, whole.candidates or nearest(kb, piece))]
+    return _with_dose(kb, piece) or [Entry(piece, None, None, whole.candidates or nearest(kb, piece))]
 
 
-def _with_dose(kb: KnowledgeBase, piece: str) -> Entry | None:
-    """"warfarin 5 mg daily": one drug, and nothing beside it but dose words."""
+def _with_dose(kb: KnowledgeBase, piece: str) -> list[Entry]:
+    """"warfarin 5 mg daily": one name, and nothing beside it but dose words."""
     mentions = find_drugs(kb, piece)
-    if len(mentions) != 1:
-        return None
+    if len({(mention.start, mention.end) for mention in mentions}) != 1:
+        return []
     rest = piece[:mentions[0].start] + " " + piece[mentions[0].end:]
     words = re.findall(r"\d[\d.,/]*|[^\W\d]+", rest)
-    return Entry(piece, mentions[0].drug_id, mentions[0].how) if all(DOSE_WORDS.fullmatch(word) for word in words) else None
+    return [Entry(piece, mention.drug_id, mention.how) for mention in mentions] if all(map(DOSE_WORDS.fullmatch, words)) else []

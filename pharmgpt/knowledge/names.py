@@ -7,13 +7,17 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Literal
 
+from rapidfuzz import process
 from rapidfuzz.distance import OSA
 
 from pharmgpt.knowledge.other_drugs import OTHER_DRUGS
 from pharmgpt.knowledge.schema import Drug, KnowledgeBase
 
-How = Literal["name", "brand", "spelling", "close"]
-WORD = re.compile(r"[A-Za-z][A-Za-z'’-]*[A-Za-z]|[A-Za-z]")
+How = Literal["name", "brand", "spelling", "combination", "close"]
+JOINED = re.compile(r"\s*[/+&]\s*|\s*-\s*|\s+(?:and|with)\s+", re.IGNORECASE)
+TOKEN = re.compile(r"\w+(?:['’]\w+)*")
+BETWEEN = re.compile(r"[\s\-‐–_/]+")
+WORD = re.compile(r"[A-Za-z'’]+")
 
 
 @dataclass(frozen=True)
@@ -28,35 +32,68 @@ class Mention:
 
 @dataclass(frozen=True)
 class Resolution:
-    """`drug_id` is None where nothing, or more than one drug, is near; then `candidates` says which."""
+    """`drug_id` is None where nothing, or more than one drug, is near; then `candidates` says which. A combination's are its drugs."""
 
     drug_id: str | None
     how: How | None = None
     candidates: tuple[str, ...] = ()
 
+    @property
+    def drugs(self) -> tuple[str, ...]:
+        """What the name stands for: one drug, the drugs of a combination, or none."""
+        return self.candidates if self.how == "combination" else (self.drug_id,) if self.drug_id else ()
+
 
 def resolve(kb: KnowledgeBase, name: str) -> Resolution:
-    """One name, alone."""
+    """One name, alone: a drug's, a combination product's, or several joined as in "oxycodone/acetaminophen"."""
     folded = fold(name)
     if folded in _known(kb):
         drug, how = _known(kb)[folded]
         return Resolution(drug, how, (drug,))
+    if drugs := _combinations(kb).get(folded) or _joined(kb, name):
+        return Resolution(None, "combination", drugs)
     near = _near(kb, folded)
     return Resolution(near[0], "close", near) if len(near) == 1 else Resolution(None, None, near)
 
 
 def find_drugs(kb: KnowledgeBase, text: str) -> list[Mention]:
     """Every drug named in a text, in order; the longest name wins where names overlap."""
-    found = [Mention(*_known(kb)[fold(match.group())][:1], match.start(), match.end(), _known(kb)[fold(match.group())][1])
-             for match in _pattern(kb).finditer(text)]
-    taken = [(mention.start, mention.end) for mention in found]
-    for match in WORD.finditer(text):
-        if any(start < match.end() and match.start() < end for start, end in taken) or match.group().lower() in _common_words(kb):
-            continue
-        near = _near(kb, fold(match.group()))
-        if len(near) == 1:
-            found.append(Mention(near[0], match.start(), match.end(), "close"))
-    return sorted(found, key=lambda mention: mention.start)
+    tokens, found, at = list(TOKEN.finditer(text)), [], 0
+    while at < len(tokens):
+        at, mentions = _longest(kb, text, tokens, at) or (at + 1, _misspelt(kb, tokens[at]))
+        found += mentions
+    return found
+
+
+def _longest(kb: KnowledgeBase, text: str, tokens: list[re.Match[str]], at: int) -> tuple[int, list[Mention]] | None:
+    """The longest known name that begins at a token and where it ends; between its words stand only spaces and hyphens."""
+    for end in range(min(at + _longest_name(kb), len(tokens)), at, -1):
+        start, stop = tokens[at].start(), tokens[end - 1].end()
+        named = _named(kb, fold(text[start:stop]))
+        if named and all(BETWEEN.fullmatch(text, tokens[i].end(), tokens[i + 1].start()) for i in range(at, end - 1)):
+            return end, [Mention(drug, start, stop, how) for drug, how in named]
+    return None
+
+
+def _named(kb: KnowledgeBase, folded: str) -> list[tuple[str, How]]:
+    """The drug of a known name, or the drugs of a combination product."""
+    return [_known(kb)[folded]] if folded in _known(kb) else [(drug, "combination") for drug in _combinations(kb).get(folded, ())]
+
+
+def _joined(kb: KnowledgeBase, name: str) -> tuple[str, ...]:
+    """The drugs of a name that is several known names joined; none where a part is unknown."""
+    pieces = [fold(piece) for piece in JOINED.split(name)]
+    drugs = tuple(_known(kb)[piece][0] for piece in pieces if piece in _known(kb))
+    return drugs if len(drugs) == len(pieces) == len(set(drugs)) > 1 else ()
+
+
+def _misspelt(kb: KnowledgeBase, token: re.Match[str]) -> list[Mention]:
+    """A word that is near just one drug's name and is no word of the vocabularies."""
+    word = token.group()
+    if not WORD.fullmatch(word) or word.lower() in _common_words(kb):
+        return []
+    near = _near(kb, fold(word))
+    return [Mention(near[0], token.start(), token.end(), "close")] if len(near) == 1 else []
 
 
 def fold(name: str) -> str:
@@ -84,10 +121,14 @@ def _generic_names(drug: Drug) -> tuple[str, ...]:
 
 
 @lru_cache(maxsize=8)
-def _pattern(kb: KnowledgeBase) -> re.Pattern[str]:
-    names = sorted(_known(kb), key=len, reverse=True)
-    spelled = ("[\\s\\-‐–_/]+".join(map(re.escape, name.split(" "))) for name in names)
-    return re.compile(rf"(?<![\w])(?:{'|'.join(spelled)})(?![\w])", re.IGNORECASE)
+def _longest_name(kb: KnowledgeBase) -> int:
+    return max((len(TOKEN.findall(name)) for name in (*_known(kb), *_combinations(kb))), default=1)
+
+
+@lru_cache(maxsize=8)
+def _combinations(kb: KnowledgeBase) -> dict[str, tuple[str, ...]]:
+    """Folded brand of a combination product → its drugs; those that the base lacks are left out."""
+    return {fold(brand): tuple(drug for drug in each.drugs if drug in kb.drugs) for each in kb.combinations for brand in each.brands}
 
 
 @lru_cache(maxsize=65536)
@@ -97,12 +138,21 @@ def _near(kb: KnowledgeBase, folded: str) -> tuple[str, ...]:
     limit = 0 if folded in OTHER_DRUGS else allowed_distance(folded)
     if not limit:
         return ()
-    best: dict[str, int] = {}
-    for name, (drug, _) in _known(kb).items():
-        if abs(len(name) - len(folded)) <= limit and (gap := OSA.distance(folded, name, score_cutoff=limit)) <= limit:
-            best[drug] = min(gap, best.get(drug, gap))
+    names = [name for size in range(len(folded) - limit, len(folded) + limit + 1) for name in _by_length(kb).get(size, ())]
+    best: dict[str, float] = {}
+    for name, gap, _ in process.extract(folded, names, scorer=OSA.distance, score_cutoff=limit, limit=None):
+        drug = _known(kb)[name][0]
+        best[drug] = min(gap, best.get(drug, gap))
     nearest = min(best.values(), default=0)
     return tuple(sorted(drug for drug, gap in best.items() if gap == nearest))
+
+
+@lru_cache(maxsize=8)
+def _by_length(kb: KnowledgeBase) -> dict[int, list[str]]:
+    found: dict[int, list[str]] = {}
+    for name in _known(kb):
+        found.setdefault(len(name), []).append(name)
+    return found
 
 
 @lru_cache(maxsize=8)

@@ -10,7 +10,7 @@ from functools import cache
 from pathlib import Path
 
 from pharmgpt.knowledge.names import resolve
-from pharmgpt.knowledge.rules import interactions
+from pharmgpt.knowledge.rules import Finding, interactions
 from pharmgpt.knowledge.schema import KnowledgeBase
 
 NEEDED = ("drug_a", "drug_b")
@@ -37,11 +37,11 @@ class Verdict:
 
 
 def judge(kb: KnowledgeBase, name_a: str, name_b: str) -> Verdict:
-    """The worst rule about two names."""
-    a, b = resolve(kb, name_a).drug_id, resolve(kb, name_b).drug_id
-    if a is None or b is None:
-        return Verdict(a is not None, b is not None, "unknown")
-    found = interactions(kb, a, b)
+    """The worst rule about two names; a combination product answers for each of its drugs."""
+    a, b = resolve(kb, name_a).drugs, resolve(kb, name_b).drugs
+    if not a or not b:
+        return Verdict(bool(a), bool(b), "unknown")
+    found = sorted((finding for each in a for other in b for finding in interactions(kb, each, other)), key=Finding.gravity)
     return Verdict(True, True, found[0].severity, found[0].rule, found[0].mechanism) if found else Verdict(True, True, "none")
 
 
