@@ -183,7 +183,7 @@ def open_line(run: Path | None, console: Console | None = None) -> Line:
 def open_session(run: Path | None) -> Session:
     """Someone to ask: every stage's model, scored by the run's judge if it has one."""
     line = open_line(run)
-    return Session(line.directory.path, line.kb, newest_step, _scorer(line), line.recipe["exam"].max_new_tokens)
+    return Session(line.directory.path, line.whole_kb, newest_step, _scorer(line), line.recipe["exam"].max_new_tokens)
 
 
 def score_pairs(run: Path | None, pairs: Sequence[PlainPair]) -> Iterator[dict]:

@@ -30,6 +30,7 @@ from pharmgpt.exam.statistics import Score
 from pharmgpt.exam.suite import ExamConfig, Sheet, Spoken
 from pharmgpt.knowledge.load import load
 from pharmgpt.knowledge.schema import KnowledgeBase
+from pharmgpt.knowledge.subset import named_set
 from pharmgpt.model.checkpoint import load_model
 from pharmgpt.model.device import Device, choose_device, product_speed
 from pharmgpt.run.directory import RunDir, RunError, sha256, write_atomically
@@ -52,10 +53,13 @@ SHARE_OF_PRODUCTS = {True: 0.2, False: 0.5}  # what training reached of the spee
 
 
 class KnowledgeConfig(BaseModel):
-    """Whose knowledge: ours where `path` is empty, else a folder in the same schema."""
+    """Whose knowledge: ours where `path` is empty, else a folder in the same schema; `extra` is a folder laid over it. `set` names the
+    drugs of sets.toml to train on and to be examined on; empty takes all."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
     path: str = ""
+    extra: str = ""
+    set: str = "classroom"
 
 
 class TokenizerConfig(BaseModel):
@@ -89,8 +93,14 @@ class Line:
 
     @cached_property
     def kb(self) -> KnowledgeBase:
-        path = self.recipe["knowledge"].path
-        return load(Path(path) if path else None)
+        """What the run trains and is examined on."""
+        return named_set(self.whole_kb, self.recipe["knowledge"].set)
+
+    @cached_property
+    def whole_kb(self) -> KnowledgeBase:
+        """What answers are checked against: a drug that training never met is still known to the checker."""
+        config = self.recipe["knowledge"]
+        return load(*(Path(each) if each else None for each in (config.path, config.extra)))
 
     @cached_property
     def device(self) -> Device:

@@ -14,6 +14,7 @@ import torch
 
 from pharmgpt.corpus.split import split_drugs
 from pharmgpt.knowledge.load import load
+from pharmgpt.knowledge.subset import named_set
 
 RECIPE = Path(__file__).parent / "recipes" / "fixture.toml"
 COMMAND = (sys.executable, "-c", "from pharmgpt.cli import main; main()")
@@ -81,7 +82,7 @@ def command(monkeypatch, capsys):
 
 @pytest.fixture(scope="session")
 def kb():
-    return load()
+    return named_set(load(), "classroom")
 
 
 @pytest.fixture(scope="session")

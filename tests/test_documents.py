@@ -17,6 +17,7 @@ from pharmgpt.corpus.split import split_drugs
 from pharmgpt.corpus.topics.profile import slip
 from pharmgpt.corpus.topics.renal import comparison, values_in
 from pharmgpt.knowledge.load import load
+from pharmgpt.knowledge.subset import named_set
 from pharmgpt.knowledge.rules import renal_finding
 from pharmgpt.knowledge.schema import Drug, RenalRule
 
@@ -25,7 +26,7 @@ COUNT = 12_000
 
 @pytest.fixture(scope="module")
 def kb():
-    return load()
+    return named_set(load(), "classroom")
 
 
 @pytest.fixture(scope="module")

@@ -12,9 +12,10 @@ from pharmgpt.corpus.questions import questions
 from pharmgpt.corpus.split import split_drugs
 from pharmgpt.exam.grade import grade
 from pharmgpt.knowledge.load import load
+from pharmgpt.knowledge.subset import named_set
 from pharmgpt.text.records import Element, Message, Question
 
-KB = load()
+KB = named_set(load(), "classroom")
 
 
 def question(prompt, family, decision, drugs, key, asked=None):

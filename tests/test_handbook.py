@@ -8,6 +8,7 @@ from pharmgpt.corpus.handbook import NO_ENTRY, excerpt
 from pharmgpt.corpus.questions import prompt_text, questions
 from pharmgpt.corpus.split import split_drugs
 from pharmgpt.knowledge.load import load
+from pharmgpt.knowledge.subset import named_set
 from pharmgpt.knowledge.schema import Drug, Interaction, KnowledgeBase, Term
 
 
@@ -80,7 +81,7 @@ def test_a_drug_that_may_not_be_named_is_absent_also_as_alternative_and_partner(
 
 
 def test_alternatives_in_a_renal_card_may_be_used_at_the_prompts_value():
-    kb = load()
+    kb = named_set(load(), "classroom")
     card = excerpt(kb, "Dabigatran with CrCl 10: what else?")
     assert "instead" in card and "dabigatran" not in card.split("instead")[1]
 
@@ -88,7 +89,7 @@ def test_alternatives_in_a_renal_card_may_be_used_at_the_prompts_value():
 def test_a_card_holds_the_facts_that_keys_ask_for():
     """Any keyed number and name of these families stands in the excerpt of its question, in the words of the knowledge base; the
     router that opens the card may misread one prompt in two hundred."""
-    kb = load()
+    kb = named_set(load(), "classroom")
     split = split_drugs(kb, 14, 0)
     asked = questions(kb, split, "exam", "held_drugs", 1, per_family=30) + questions(kb, split, "train", "seen", 1, per_family=30)
     missing, lengths, checked = {}, [], 0

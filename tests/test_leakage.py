@@ -13,6 +13,7 @@ from pharmgpt.corpus.question_frames import question_frames
 from pharmgpt.corpus.questions import prompt_text, questions
 from pharmgpt.corpus.split import split_drugs
 from pharmgpt.knowledge.load import load
+from pharmgpt.knowledge.subset import named_set
 from pharmgpt.knowledge.names import find_drugs
 
 PARTS = ("train", "dev", "exam")
@@ -20,7 +21,7 @@ PARTS = ("train", "dev", "exam")
 
 @pytest.fixture(scope="module")
 def kb():
-    return load()
+    return named_set(load(), "classroom")
 
 
 @pytest.fixture(scope="module")

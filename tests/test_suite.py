@@ -5,6 +5,7 @@ import pytest
 from pharmgpt.exam.judge import length_slope, onpolicy_pairs, reward_scores
 from pharmgpt.exam.suite import ExamConfig, Sheet, Spoken, decision_ece, gain, gold_score, sit, stage_scores
 from pharmgpt.knowledge.load import load
+from pharmgpt.knowledge.subset import named_set
 from pharmgpt.text.records import Element, Message, PreferencePair, Question
 
 
@@ -67,7 +68,7 @@ def test_a_sitting_is_greedy_once_and_sampled_several_times_on_the_calibration_q
         asked.append((len(questions), temperature, samples))
         return [[Spoken("Avoid metformin.", True)] * samples for _ in questions]
 
-    sheets = sit(load(), [question(f"q{at:02}") for at in range(20)], speak, ExamConfig(samples=3, calibration_questions=10))
+    sheets = sit(named_set(load(), "classroom"), [question(f"q{at:02}") for at in range(20)], speak, ExamConfig(samples=3, calibration_questions=10))
     assert asked == [(20, 0.0, 1), (10, 1.0, 3), (10, 1.0, 1)]
     assert {(each.gold, each.decision) for each in sheets} == {(1.0, "avoid")}
     assert sum(each.greedy for each in sheets) == 20 and len(sheets) == 20 + 30 + 10
