@@ -134,10 +134,10 @@ def test_kb_screen_json_is_json_and_complete():
 
 
 def test_an_unrecognised_name_is_reported_and_the_exit_code_says_incomplete():
-    result = run("screen", "warfarin, clonazepam, foobarin, ibuprofen", "--json")
+    result = run("screen", "warfarin, bromazepam, foobarin, ibuprofen", "--json")
     answer = json.loads(result.stdout)
     assert result.exit_code == 2 and len(answer["findings"]) == 1
-    assert [each["text"] for each in answer["drugs"] if each["drug_id"] is None] == ["clonazepam", "foobarin"]
+    assert [each["text"] for each in answer["drugs"] if each["drug_id"] is None] == ["bromazepam", "foobarin"]
     assert "does not cover" in answer["notes"][0] and "not recognised" in answer["notes"][1]
 
 
@@ -152,7 +152,7 @@ def test_an_unknown_condition_is_reported():
 
 
 @pytest.mark.parametrize("arguments",
-                         [("screen", ""), ("screen", "warfarin", "--egfr", "-5"), ("show", "clonazepam"), ("list", "--base", "/nowhere")])
+                         [("screen", ""), ("screen", "warfarin", "--egfr", "-5"), ("show", "bromazepam"), ("list", "--base", "/nowhere")])
 def test_bad_input_ends_with_exit_code_2_and_no_traceback(arguments):
     result = run(*arguments)
     assert result.exit_code == 2 and "Traceback" not in result.output

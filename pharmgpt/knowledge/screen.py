@@ -1,17 +1,20 @@
 """A medication list and a patient → findings, worst first, with alternatives that fit this list and this patient.
 
-Pairs come from `rules.interactions`; here the patient's kidneys, pregnancy, breastfeeding and conditions are added. A rule in CrCl is
-judged by eGFR where only that is known (and the other way round), and the finding says so: silence would be worse than an estimate.
+Pairs come from `rules.interactions`; here the patient's kidneys, pregnancy, breastfeeding, conditions, age, QTc and potassium are added.
+A rule in CrCl is judged by eGFR where only that is known (and the other way round), and the finding says so: silence would be worse than
+an estimate.
 """
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from itertools import combinations
 
-from pharmgpt.knowledge.rules import Finding, Kind, interactions, renal_finding
+from pharmgpt.knowledge.rules import Finding, Kind, interactions, of_three, renal_finding, selected
 from pharmgpt.knowledge.schema import Action, Advice, Drug, KnowledgeBase, RenalRule, Severity
 
 SEVERITY_OF: dict[Action, Severity] = {"avoid": "major", "reduce": "moderate", "monitor": "moderate"}
 UNITS = {"eGFR": "mL/min/1.73 m²", "CrCl": "mL/min"}
+PLAUSIBLE = {"egfr_ml_min_173": (0, 300), "crcl_ml_min": (0, 300), "age_years": (0, 130), "qtc_ms": (200, 800), "potassium_mmol_l": (1, 10)}
+MEASURES = {"age_years": "age {:g} years", "qtc_ms": "QTc {:g} ms", "potassium_mmol_l": "potassium {:g} mmol/L"}
 SEVERE_BELOW = 30  # eGFR or CrCl below which "severe renal impairment" of a label holds
 ADVICE = {"avoid": "Avoid {}", "reduce": "Reduce the dose of {}", "monitor": "Use {} with monitoring"}
 
@@ -27,15 +30,17 @@ class Patient:
     egfr_ml_min_173: float | None = None
     crcl_ml_min: float | None = None
     age_years: float | None = None
+    qtc_ms: float | None = None
+    potassium_mmol_l: float | None = None
     pregnant: bool = False
     breastfeeding: bool = False
     conditions: tuple[str, ...] = ()  # condition ids
 
     def __post_init__(self) -> None:
-        for key, most in (("egfr_ml_min_173", 300), ("crcl_ml_min", 300), ("age_years", 130)):
+        for key, (least, most) in PLAUSIBLE.items():
             value = getattr(self, key)
-            if value is not None and not 0 <= value <= most:
-                raise ScreenError(f"{key} is {value}; give a number from 0 to {most}, or leave it out")
+            if value is not None and not least <= value <= most:
+                raise ScreenError(f"{key} is {value:g}; give a number from {least} to {most}, or leave it out")
 
 
 def screen(kb: KnowledgeBase, drug_ids: Iterable[str], patient: Patient = Patient()) -> list[Finding]:
@@ -55,7 +60,7 @@ def patient_findings(kb: KnowledgeBase, drug_id: str, patient: Patient) -> list[
     """What the patient's state says about one drug, worst first; no interactions."""
     drug, holds = kb.drugs[drug_id], conditions_that_hold(kb, patient)
     renal = _renal(kb, drug, patient, holds)
-    found = [*renal, *_states(kb, drug, holds), *_contraindications(kb, drug, holds, renal)]
+    found = [*renal, *_states(kb, drug, holds), *_contraindications(kb, drug, holds, renal), *_limits(kb, drug, patient)]
     return sorted(found, key=Finding.gravity)
 
 
@@ -80,6 +85,7 @@ def _findings(kb: KnowledgeBase, listed: tuple[str, ...], patient: Patient) -> I
         yield from patient_findings(kb, drug, patient)
     for a, b in combinations(listed, 2):
         yield from interactions(kb, a, b)
+    yield from of_three(kb, listed)
 
 
 def _renal(kb: KnowledgeBase, drug: Drug, patient: Patient, holds: frozenset[str]) -> list[Finding]:
@@ -143,12 +149,24 @@ def _contraindications(kb: KnowledgeBase, drug: Drug, holds: frozenset[str], ren
                       _advice(drug, "avoid", ""), each.source, fact_ids=(fact,))
 
 
+def _limits(kb: KnowledgeBase, drug: Drug, patient: Patient) -> Iterator[Finding]:
+    """What age, QTc and potassium say, each where it is known."""
+    for limit in kb.limits:
+        value = getattr(patient, limit.measure)
+        if value is None or value < limit.at_least or limit.below is not None and value >= limit.below:
+            continue
+        if drug.id in selected(kb, limit.who) and drug.id not in limit.except_drugs:
+            fact = f"limit.{limit.id}"
+            yield Finding("patient", fact, (drug.id,), limit.severity, limit.action, limit.effect, MEASURES[limit.measure].format(value),
+                          limit.management.replace("{drug}", drug.name), limit.source, fact_ids=(fact,))
+
+
 def _advice(drug: Drug, action: Action, detail: str) -> str:
     return ADVICE[action].format(drug.name) + (f": {detail}." if detail else ".")
 
 
 def _with_alternatives(kb: KnowledgeBase, finding: Finding, listed: tuple[str, ...], patient: Patient) -> Finding:
-    problem = "contraindication" if finding.kind == "lactation" else finding.kind
+    problem = "contraindication" if finding.kind in ("lactation", "patient") else finding.kind
     chosen, facts = {}, list(finding.fact_ids)
     for drug in finding.drugs:
         others = tuple(each for each in listed if each != drug)
