@@ -18,14 +18,15 @@ NOT_ADVICE = "Not medical advice: ask a pharmacist or doctor before acting on it
 FAILED, WRONG_USE = 1, 2
 COLOURS = {"contraindicated": "bold red", "major": "red", "moderate": "yellow", "minor": "cyan"}
 JsonOption = Annotated[bool, typer.Option("--json", help="For programs.")]
-BaseOption = Annotated[Path | None, typer.Option("--base", help="Your own knowledge base: a folder in the schema of ours.")]
+BaseOption = Annotated[Path | None, typer.Option("--base", help="Your own knowledge base instead of ours: a folder in its schema.")]
+ExtraOption = Annotated[Path | None, typer.Option("--extra", help="A folder laid over the base: its drugs, rules and terms are added.")]
 
 
 @app.command("list")
-def list_drugs(base: BaseOption = None, as_json: JsonOption = False) -> None:
+def list_drugs(base: BaseOption = None, extra: ExtraOption = None, as_json: JsonOption = False) -> None:
     """Every drug with its classes and brands."""
     with clear_errors():
-        kb = _load(base)
+        kb = _load(base, extra)
         if as_json:
             _print_json([{"id": drug.id, "name": drug.name, "classes": drug.classes, "brands": drug.brands} for drug in kb.drugs.values()])
             return
@@ -35,12 +36,12 @@ def list_drugs(base: BaseOption = None, as_json: JsonOption = False) -> None:
 
 @app.command()
 def show(drug: Annotated[str, typer.Argument(help="A generic name, brand or spelling.")], base: BaseOption = None,
-         as_json: JsonOption = False) -> None:
+         extra: ExtraOption = None, as_json: JsonOption = False) -> None:
     """All that the base says about one drug, each fact with its source."""
     with clear_errors():
         from pharmgpt.knowledge.medication_list import read_list
 
-        kb = _load(base)
+        kb = _load(base, extra)
         entries = read_list(kb, drug)
         if len(entries) != 1 or entries[0].drug_id is None:
             near = _did_you_mean(kb, entries[0]) if entries else ""
@@ -54,13 +55,13 @@ def show(drug: Annotated[str, typer.Argument(help="A generic name, brand or spel
 
 
 @app.command()
-def audit(base: BaseOption = None, as_json: JsonOption = False) -> None:
+def audit(base: BaseOption = None, extra: ExtraOption = None, as_json: JsonOption = False) -> None:
     """Look for errors and gaps; exit code 1 if there are errors."""
     with clear_errors():
         from pharmgpt.knowledge.audit import audit as look
 
-        kb = _load(base)
-        found = look(kb)
+        kb = _load(base, extra)
+        found = look(kb).beside(look(_load(base, None))) if extra else look(kb)
         if as_json:
             _print_json({"errors": [vars(each) for each in found.errors], "warnings": [vars(each) for each in found.warnings],
                          "coverage": {name: {"filled": filled, "drugs": total} for name, (filled, total) in found.coverage.items()},
@@ -69,6 +70,20 @@ def audit(base: BaseOption = None, as_json: JsonOption = False) -> None:
             _print_audit(kb, found)
         if found.errors:
             raise typer.Exit(FAILED)
+
+
+@app.command()
+def new(
+    drug: Annotated[str, typer.Argument(help="The generic name of a drug.")],
+    out: Annotated[Path, typer.Option(help="The folder of your own knowledge; the file goes into its drugs/.")] = Path("my_knowledge"),
+) -> None:
+    """Write a commented file for a drug of your own, to fill in."""
+    with clear_errors():
+        from pharmgpt.knowledge.template import write_template
+
+        file = write_template(drug, out)
+        print(f"{file}: fill it in, then\n  pharmgpt kb audit --extra {out}\n  pharmgpt kb show {drug!r} --extra {out}\n"
+              f"  pharmgpt run --set knowledge.extra={out}")
 
 
 @app.command()
@@ -82,7 +97,7 @@ def screen(
     pregnant: Annotated[bool, typer.Option("--pregnant")] = False,
     breastfeeding: Annotated[bool, typer.Option("--breastfeeding")] = False,
     condition: Annotated[list[str] | None, typer.Option(help='A condition, such as "heart failure"; repeat it for more.')] = None,
-    base: BaseOption = None, as_json: JsonOption = False,
+    base: BaseOption = None, extra: ExtraOption = None, as_json: JsonOption = False,
 ) -> None:
     """Screen a medication list for a patient: findings, worst first."""
     with clear_errors():
@@ -90,7 +105,7 @@ def screen(
         from pharmgpt.knowledge.screen import Patient
         from pharmgpt.knowledge.screen import screen as look
 
-        kb = _load(base)
+        kb = _load(base, extra)
         entries = read_list(kb, drugs)
         if not entries:
             _complain('no drug named; give a list such as "warfarin, ibuprofen"')
@@ -113,13 +128,13 @@ def screen(
 def pairs(
     file: Annotated[Path, typer.Argument(help="CSV with the columns drug_a and drug_b.")],
     out: Annotated[Path, typer.Option(help="CSV to write: the same rows with severity, rule and mechanism.")],
-    base: BaseOption = None, as_json: JsonOption = False,
+    base: BaseOption = None, extra: ExtraOption = None, as_json: JsonOption = False,
 ) -> None:
     """Judge every pair of a CSV file."""
     with clear_errors():
         from pharmgpt.knowledge.pairs import judge_file
 
-        counts = judge_file(_load(base), file, out)
+        counts = judge_file(_load(base, extra), file, out)
         if as_json:
             _print_json({"out": str(out), "pairs": sum(counts.values()), "severity": counts})
             return
@@ -145,10 +160,10 @@ def clear_errors() -> Iterator[None]:
         raise typer.Exit(WRONG_USE if isinstance(error, (FileNotFoundError, IsADirectoryError)) else FAILED) from None
 
 
-def _load(base: Path | None):
+def _load(base: Path | None, extra: Path | None):
     from pharmgpt.knowledge.load import load
 
-    return load(base)
+    return load(base, extra)
 
 
 def _complain(message: str) -> None:

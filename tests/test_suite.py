@@ -68,7 +68,8 @@ def test_a_sitting_is_greedy_once_and_sampled_several_times_on_the_calibration_q
         asked.append((len(questions), temperature, samples))
         return [[Spoken("Avoid metformin.", True)] * samples for _ in questions]
 
-    sheets = sit(named_set(load(), "classroom"), [question(f"q{at:02}") for at in range(20)], speak, ExamConfig(samples=3, calibration_questions=10))
+    kb = named_set(load(), "classroom")
+    sheets = sit(kb, [question(f"q{at:02}") for at in range(20)], speak, ExamConfig(samples=3, calibration_questions=10))
     assert asked == [(20, 0.0, 1), (10, 1.0, 3), (10, 1.0, 1)]
     assert {(each.gold, each.decision) for each in sheets} == {(1.0, "avoid")}
     assert sum(each.greedy for each in sheets) == 20 and len(sheets) == 20 + 30 + 10

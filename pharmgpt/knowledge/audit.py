@@ -34,6 +34,10 @@ class Audit:
     problems: tuple[Problem, ...]
     coverage: dict[str, tuple[int, int]]  # field → (drugs that fill it, drugs)
 
+    def beside(self, other: "Audit") -> "Audit":
+        """What this audit says and the other doesn't: the problems that a folder laid over a base brought."""
+        return Audit(tuple(problem for problem in self.problems if problem not in set(other.problems)), self.coverage)
+
     @property
     def errors(self) -> tuple[Problem, ...]:
         return tuple(problem for problem in self.problems if problem.level == "error")
@@ -45,8 +49,8 @@ class Audit:
 
 def audit(kb: KnowledgeBase) -> Audit:
     """Every check on every drug, rule and vocabulary."""
-    checks = (unknown_ids, repeated_ids, shared_terms, renal_bands, enzyme_strengths, selectors, alternatives, interaction_alternatives,
-              contradictions, odd_actions, silences)
+    checks = (unknown_ids, repeated_ids, shared_terms, renal_bands, treated_and_forbidden, enzyme_strengths, selectors, alternatives,
+              interaction_alternatives, contradictions, odd_actions, silences)
     sound = replace(kb, interactions=tuple(rule for rule in kb.interactions if _well_formed(rule.a) and _well_formed(rule.b)))
     problems = [problem for check in checks for problem in check(kb if check is selectors else sound)]
     filled = {name: (sum(bool(getattr(drug, name)) for drug in kb.drugs.values()), len(kb.drugs)) for name in FIELDS}
@@ -170,6 +174,15 @@ def _band_faults(where: str, measure: str, bands: list[RenalRule]) -> Iterator[P
 
 def inf_if_open(band: RenalRule) -> float:
     return float("inf") if band.below is None else band.below
+
+
+def treated_and_forbidden(kb: KnowledgeBase) -> Iterator[Problem]:
+    """A condition that a drug is both given for and contraindicated in: a reader could not tell which holds."""
+    for drug in kb.drugs.values():
+        for each in drug.contraindications:
+            if each.condition in drug.indications:
+                yield _error("indication", f"{drug.id}.contraindication.{each.condition}", "is also an indication",
+                             "keep the one that holds, or use a narrower condition")
 
 
 def enzyme_strengths(kb: KnowledgeBase) -> Iterator[Problem]:
@@ -326,3 +339,6 @@ def silences(kb: KnowledgeBase) -> Iterator[Problem]:
         for field in ("renal", "pregnancy"):
             if not getattr(drug, field):
                 yield _warning("silence", drug.id, f"no {field} statement", 'state it, with action "none" where nothing changes')
+        for field in ("classes", "indications", "mechanism"):
+            if not getattr(drug, field):
+                yield _error("silence", drug.id, f"{field} is empty", "fill it in: rules, questions and explanations stand on it")

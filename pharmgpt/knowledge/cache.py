@@ -37,10 +37,14 @@ def write(kb: KnowledgeBase) -> None:
     with contextlib.suppress(OSError):
         file.parent.mkdir(parents=True, exist_ok=True)
         unfinished = file.with_suffix(f".{os.getpid()}")
-        unfinished.write_bytes(_adapter().dump_json(kb, exclude_defaults=True))
+        unfinished.write_bytes(as_json(kb))
         unfinished.replace(file)
         for old in sorted(file.parent.glob("knowledge-*.json"), key=lambda each: each.stat().st_mtime)[:-KEPT]:
             old.unlink()
+
+
+def as_json(kb: KnowledgeBase) -> bytes:
+    return _adapter().dump_json(kb, exclude_defaults=True)
 
 
 def _file(content_hash: str) -> Path:

@@ -19,7 +19,7 @@ from pharmgpt.knowledge.schema import Combination, Drug, Interaction, KnowledgeB
 PACKAGED = Path(__file__).parent / "data"
 VOCABULARIES = ("classes", "effects", "conditions", "parameters")
 SHORT_FACTS = (("contraindications", "condition"), ("boxed_warnings", "effect"), ("serious_effects", "effect"),
-               ("common_effects", "effect"), ("hazards", "effect"), ("monitoring", "parameter"))  # a plain string stands for the one key that matters
+               ("common_effects", "effect"), ("hazards", "effect"), ("monitoring", "parameter"))  # a plain string is this key's value
 FULL_FACTS = tuple((field, "") for field in ("renal", "hepatic", "pregnancy", "lactation", "enzymes", "alternatives"))
 OPTIONAL = ("combinations.toml", "limits.toml", "sets.toml")
 S = TypeVar("S", bound=Strict)

@@ -48,12 +48,12 @@ def find_term(entries: dict[str, Term], name: str) -> tuple[str | None, tuple[st
 
 
 def _entries(kb: KnowledgeBase, piece: str) -> list[Entry]:
+    parts = [part for part in re.split(r"\s+and\s+", piece, flags=re.IGNORECASE) if part.strip()]
     whole = resolve(kb, piece)
-    if whole.drugs:
+    if whole.drug_id or whole.drugs and len(parts) == 1:
         return [Entry(piece, drug, whole.how) for drug in whole.drugs]
     if fold(" ".join(word for word in re.findall(r"[^\W\d]+", piece) if not DOSE_WORDS.fullmatch(word))) in OTHER_DRUGS:
         return [Entry(piece, None, None)]
-    parts = [part for part in re.split(r"\s+and\s+", piece, flags=re.IGNORECASE) if part.strip()]
     if len(parts) > 1:
         return [entry for part in parts for entry in _entries(kb, part)]
     return _with_dose(kb, piece) or [Entry(piece, None, None, whole.candidates or nearest(kb, piece))]

@@ -56,19 +56,22 @@ def of_three(kb: KnowledgeBase, drugs: Sequence[str]) -> list[Finding]:
     """The rules that need three drugs, each with the first three of a list that it speaks of: "triple whammy"."""
     found = []
     for rule in (rule for rule in kb.interactions if rule.c):
-        sides = [[drug for drug in drugs if drug in selected(kb, side) and drug not in rule.except_drugs] for side in (rule.a, rule.b, rule.c)]
+        sides = [[drug for drug in drugs if drug in selected(kb, side) - {*rule.except_drugs}] for side in (rule.a, rule.b, rule.c)]
         three = next((three for three in product(*sides) if len(set(three)) == 3), None)
-        found += [Finding("interaction", rule.id, three, rule.severity, rule.action, rule.effect, rule.mechanism, rule.management, rule.source,
-                          rule.monitoring, fact_ids=(f"interaction.{rule.id}",))] if three else []
+        found += [Finding("interaction", rule.id, three, rule.severity, rule.action, rule.effect, rule.mechanism, rule.management,
+                          rule.source, rule.monitoring, fact_ids=(f"interaction.{rule.id}",))] if three else []
     return found
 
 
-def _silences(kb: KnowledgeBase, narrow: Interaction, wide: Interaction, said: str | None, silenced: str | None) -> bool:
-    """A narrower rule about the same harm or a case of it; or one that names a drug, is as grave, and stands beside enzymes' rule."""
-    if breadth(narrow) >= breadth(wide):
-        return False
-    as_grave = SEVERITIES.index(narrow.severity) <= SEVERITIES.index(wide.severity)
-    return said == silenced or silenced in kb.effects[said].broader or "cyp:" in wide.a + wide.b and breadth(narrow) < 2 and as_grave
+def _silences(kb: KnowledgeBase, one: Interaction, other: Interaction, said: str | None, silenced: str | None) -> bool:
+    """`one` speaks of the same harm or a case of it and is narrower, or as wide, graver and as strict; or `other` is a general rule about
+    enzymes, and `one` names a drug with a drug, class or enzyme role and is as grave."""
+    same = said == silenced or silenced in kb.effects[said].broader
+    width, grave = breadth(one) - breadth(other), SEVERITIES.index(one.severity) - SEVERITIES.index(other.severity)
+    if width >= 0:
+        return same and width == 0 and grave < 0 and ACTIONS.index(one.action) <= ACTIONS.index(other.action)
+    kinetic = "cyp:" in other.a + other.b and (breadth(one) < 2 or "drug:" in one.a + one.b and "cyp:" in one.a + one.b)
+    return same or kinetic and grave <= 0
 
 
 def breadth(rule: Interaction) -> int:

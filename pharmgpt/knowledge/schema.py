@@ -4,8 +4,8 @@ A knowledge base is a folder of TOML files: one file a drug, and one each for so
 and interactions. `load.py` reads them into the types below; `rules.py` derives what follows from them.
 
 Vocabulary ids are snake_case; a drug's id is its file name. Selectors in `Interaction.a` and `.b` name one side of an interaction:
-`drug:warfarin`, `class:nsaid`, `hazard:bleeding`, `cyp:CYP3A4:inhibitor:strong`, `cyp:CYP3A4:substrate:sensitive`; parts joined by " & " must
-all hold, as in `class:statin & cyp:OATP1B1:substrate`.
+`drug:warfarin`, `class:nsaid`, `hazard:bleeding`, `cyp:CYP3A4:inhibitor:strong`, `cyp:CYP3A4:substrate:sensitive`; parts joined by " & "
+must all hold, as in `class:statin & cyp:OATP1B1:substrate`.
 """
 from collections.abc import Mapping
 from dataclasses import dataclass, field

@@ -1,11 +1,13 @@
 """A part of a base as a base of its own: what a small model trains on, and is examined on, when the whole is too much for minutes.
 
 Nothing in it points outside: alternatives that are not among the drugs are left out, and so are rules that no longer speak of anybody.
+Its hash is that of its own contents, so that a drug added elsewhere makes no run stale.
 """
 import hashlib
 from collections.abc import Collection, Iterable
 from dataclasses import replace
 
+from pharmgpt.knowledge.cache import as_json
 from pharmgpt.knowledge.load import KnowledgeError
 from pharmgpt.knowledge.rules import selected
 from pharmgpt.knowledge.schema import Drug, Interaction, KnowledgeBase
@@ -27,11 +29,12 @@ def subset(kb: KnowledgeBase, ids: Iterable[str]) -> KnowledgeBase:
         raise KnowledgeError(f"sets.toml: no drug {unknown[0]!r} in the knowledge base; `pharmgpt kb list` shows the ids")
     drugs = {id: _narrowed_drug(drug, kept) for id, drug in kb.drugs.items() if id in kept}
     products = tuple(each for each in kb.combinations if kept.issuperset(each.drugs))
-    part = replace(kb, drugs=drugs, combinations=products, interactions=tuple(_narrowed_rule(rule, kept) for rule in kb.interactions), sets={},
-                   content_hash=hashlib.sha256(f"{kb.content_hash} {' '.join(sorted(kept))}".encode()).hexdigest())
+    rules = tuple(_narrowed_rule(rule, kept) for rule in kb.interactions)
+    part = replace(kb, drugs=drugs, combinations=products, interactions=rules, sets={}, content_hash="")
     limits = tuple(each.model_copy(update={"except_drugs": _among(each.except_drugs, kept)})
                    for each in kb.limits if selected(part, each.who))
-    return replace(part, interactions=tuple(rule for rule in part.interactions if _speaks(part, rule)), limits=limits)
+    part = replace(part, interactions=tuple(rule for rule in part.interactions if _speaks(part, rule)), limits=limits)
+    return replace(part, content_hash=hashlib.sha256(as_json(part)).hexdigest())
 
 
 def _narrowed_drug(drug: Drug, kept: Collection[str]) -> Drug:
