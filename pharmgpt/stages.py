@@ -5,7 +5,7 @@ rule, PPO gets its monitor, the judge gets the handbook.
 """
 import json
 import random
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property, partial
 from itertools import chain
@@ -20,7 +20,9 @@ from pharmgpt.corpus.annotators import annotate, names_seen_only
 from pharmgpt.corpus.build import CorpusConfig, build
 from pharmgpt.corpus.conversations import EXPERTS, answer
 from pharmgpt.corpus.importers.ledger import Ledger
+from pharmgpt.corpus.importers.own import own_conversations, own_pairs
 from pharmgpt.corpus.importers.text import read_extra
+from pharmgpt.corpus.leaks import ExamRuns, without_leaks
 from pharmgpt.corpus.pairs import pairs_of
 from pharmgpt.corpus.split import Split
 from pharmgpt.exam import suite
@@ -36,7 +38,7 @@ from pharmgpt.model.device import Device, choose_device, product_speed
 from pharmgpt.run.directory import RunDir, RunError, sha256, write_atomically
 from pharmgpt.run.metrics import Log, read_metrics
 from pharmgpt.run.recipe import Recipe
-from pharmgpt.text.records import Cloze, Conversation, Document, PreferencePair, Question, read_jsonl, write_jsonl
+from pharmgpt.text.records import Cloze, Conversation, Document, Message, PreferencePair, Question, read_jsonl, write_jsonl
 from pharmgpt.text.tokenizer import Tokenizer, train_tokenizer
 from pharmgpt.train.judge import Judge, load_judge, pair_scores
 from pharmgpt.train.ppo import PPOConfig, ppo
@@ -148,16 +150,17 @@ def tokenizer(line: Line, out: Path, log: Log) -> None:
 
 def pretraining(line: Line, out: Path, log: Log) -> None:
     config: PretrainConfig = line.recipe["pretrain"]
-    ledger = Ledger()
-    own = [document for path in config.extra for document in read_extra(Path(path), ledger)]
-    if own:
-        write_atomically(out / "extra.json", json.dumps(ledger.as_json(), indent=1) + "\n")
+    own = own_records(line, out, lambda ledger: (document for path in config.extra for document in read_extra(Path(path), ledger)),
+                      lambda document: document.text) if config.extra else []
     pretrain(config, line.tokenizer(), [*line.records("documents", Document), *own], line.records("documents-dev", Document),
              out=out, log=log, device=line.device, seed=line.seed)
 
 
 def fine_tuning(line: Line, out: Path, log: Log) -> None:
-    sft(line.recipe["sft"], line.tokenizer(), line.weights("pretrain"), line.records("conversations", Conversation),
+    config: SftConfig = line.recipe["sft"]
+    own = own_records(line, out, partial(own_conversations, config.extra), lambda talk: spoken(talk.messages),
+                      teaches_answering=True) if config.extra else []
+    sft(config, line.tokenizer(), line.weights("pretrain"), [*line.records("conversations", Conversation), *own],
         line.records("conversations-dev", Conversation), line.records("documents", Document),
         out=out, log=log, device=line.device, seed=line.seed)
 
@@ -176,8 +179,11 @@ def preferences(line: Line, out: Path, log: Log) -> None:
 
 
 def reward(line: Line, out: Path, log: Log) -> None:
+    config: RewardConfig = line.recipe["reward"]
     onpolicy = list(read_jsonl(line.folder("preferences") / "pairs-onpolicy.jsonl", PreferencePair))
-    train_reward(line.recipe["reward"], line.tokenizer(), line.weights("sft"), [*line.records("pairs-train", PreferencePair), *onpolicy],
+    own = own_records(line, out, partial(own_pairs, config.extra), lambda pair: f"{spoken(pair.messages)}\n{pair.chosen}\n{pair.rejected}",
+                      teaches_answering=True) if config.extra else []
+    train_reward(config, line.tokenizer(), line.weights("sft"), [*line.records("pairs-train", PreferencePair), *onpolicy, *own],
                  line.records("pairs-dev", PreferencePair), out=out, log=log, device=line.device, seed=line.seed)
 
 
@@ -186,6 +192,22 @@ def optimisation(line: Line, out: Path, log: Log) -> None:
     dev = [question for question in line.records("questions-dev", Question) if question.pool == "seen"]
     ppo(line.recipe["ppo"], line.tokenizer(), asked, policy_dir=line.weights("sft"), reward_dir=line.weights("reward"), dev_questions=dev,
         monitor=monitor(line.kb, [*asked, *dev]), out=out, log=log, device=line.device, seed=line.seed)
+
+
+def own_records(line: Line, out: Path, read: Callable[[Ledger], Iterable[R]], text_of: Callable[[R], str],
+                teaches_answering: bool = False) -> list[R]:
+    """A person's own records without those that leak the exam; what was read, kept and dropped goes to extra.json."""
+    ledger = Ledger()
+    exam = ExamRuns([*(spoken(question.messages) for question in line.records("questions-exam", Question)),
+                     *(f"{item.prefix} {item.answer}" for item in line.records("cloze", Cloze))])
+    may_be_shown = names_seen_only(line.kb, line.split()) if teaches_answering else lambda text: True
+    own = list(without_leaks(read(ledger), text_of, exam, ledger, may_be_shown))
+    write_atomically(out / "extra.json", json.dumps(ledger.as_json(), indent=1) + "\n")
+    return own
+
+
+def spoken(messages: Sequence[Message]) -> str:
+    return "\n".join(message.content for message in messages)
 
 
 def gold_rule(kb: KnowledgeBase):
@@ -306,14 +328,15 @@ WORK = {
     "exam/experts": exam_experts, "exam/sft": partial(exam_answers, "sft"), "preferences": preferences, "reward": reward,
     "exam/reward": exam_reward, "ppo": optimisation, "exam/ppo": partial(exam_answers, "ppo"),
 }
+READS_OWN_FILES = {"pretrain", "sft", "reward"}
 READS_KNOWLEDGE = {"corpus", "preferences", "ppo", "exam/experts", "exam/sft", "exam/ppo"}
 
 
 def outside_inputs(line: Line, stage: str) -> dict[str, str]:
     """Hashes of what a stage reads from outside the run: the knowledge base with the gold rule's version, a person's own texts."""
     found = {"knowledge": line.kb.content_hash, "gold_version": GOLD_VERSION} if stage in READS_KNOWLEDGE else {}
-    if stage == "pretrain":
-        files = (file for path in line.recipe["pretrain"].extra for file in _files(Path(path)))
+    if stage in READS_OWN_FILES:
+        files = (file for path in line.recipe[stage].extra for file in _files(Path(path)))
         found |= {str(file): sha256(file) for file in files}
     return found
 

@@ -41,6 +41,7 @@ class RewardConfig(BaseModel):
     optimizer: OptimizerConfig = OptimizerConfig(muon_lr=0.01, adamw_lr=1e-3, warmup_steps=10)
     reader: Reader = "sentences"
     reads_reference: bool = True
+    extra: tuple[str, ...] = ()  # people's own preference pairs beside ours: files or folders
     steps: PositiveInt = 300
     rows: PositiveInt = 16
     row_tokens: PositiveInt = 256

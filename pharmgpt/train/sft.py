@@ -32,6 +32,7 @@ class SftConfig(BaseModel):
     steps: PositiveInt | None = None  # overrules epochs
     rows: PositiveInt = 32
     replay_rows: NonNegativeInt = 12  # of `rows`
+    extra: tuple[str, ...] = ()  # people's own conversations beside the experts': files or folders of chats or questions and answers
     row_tokens: PositiveInt = 128
     log_every: PositiveInt = 10
     dev_every: PositiveInt = 50
