@@ -163,3 +163,34 @@ def test_each_command_speaks_to_people_and_to_programs(command):
     people, programs = run(*command), run(*command, "--json")
     assert people.exit_code == programs.exit_code == 0
     assert people.output.strip().splitlines()[-1] == NOT_ADVICE and json.loads(programs.stdout)
+
+
+# Age, QTc, potassium, and the kidney value that a drug's own band decides
+
+def test_a_band_of_the_drug_decides_over_the_general_word_severe():
+    at = {crcl: found("dofetilide", "renal", crcl_ml_min=crcl)[0].severity for crcl in (15, 25)}
+    assert at == {15: "contraindicated", 25: "moderate"}
+    assert not found("dofetilide", "contraindication", crcl_ml_min=25)
+    assert found("dofetilide", "contraindication", conditions=("severe_renal_impairment",))
+
+
+def test_age_decides_where_the_base_has_a_limit():
+    assert [each.severity for each in found("tramadol", "patient", age_years=10)] == ["contraindicated"]
+    assert found("glyburide", "patient", age_years=80)[0].effect == "hypoglycaemia" and not found("glyburide", "patient", age_years=50)
+
+
+def test_a_long_qtc_and_a_high_or_low_potassium_speak_of_the_drugs_that_make_them_dangerous():
+    assert found("sotalol", "patient", qtc_ms=510)[0].severity == "contraindicated" and not found("sotalol", "patient", qtc_ms=430)
+    assert found("lisinopril", "patient", potassium_mmol_l=5.7)[0].severity == "major"
+    assert found("digoxin", "patient", potassium_mmol_l=3.1)[0].effect == "digoxin_toxicity"
+
+
+def test_a_patient_that_cannot_be_is_refused():
+    with pytest.raises(ScreenError, match="qtc_ms is 41.*200 to 800"):
+        Patient(qtc_ms=41)
+
+
+def test_a_combination_product_is_screened_for_each_of_its_drugs():
+    answer = json.loads(run("screen", "Percocet 5/325, Xanax", "--age", "80", "--json").stdout)
+    assert [entry["drug_id"] for entry in answer["drugs"]] == ["oxycodone", "acetaminophen", "alprazolam"]
+    assert {"opioid_benzodiazepine", "limit.older_benzodiazepine"} <= {finding["rule"] for finding in answer["findings"]}
