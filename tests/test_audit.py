@@ -233,8 +233,18 @@ def test_an_interaction_alternative_that_meets_the_same_partners(base):
     ({"severity": "major", "action": "monitor"}, {"severity": "moderate", "action": "avoid"}),
     ({"severity": "moderate", "action": "monitor"}, {"severity": "moderate", "action": "reduce"})])
 def test_two_rules_as_narrow_as_each_other_that_contradict_on_one_pair(base, first, second):
-    base.rules({"id": "one", **first}, {"id": "two", **second})
+    base.rules({"id": "one", "a": "class:red", **first}, {"id": "two", "b": "class:blue", **second})
     only(base.problems(), "contradiction", "one", "two", "alpha and gamma")
+
+
+def test_a_rule_said_twice(base):
+    base.rules({"id": "one"}, {"id": "two", "a": "drug:gamma", "b": "drug:alpha"})
+    only(base.problems(), "duplicate rule", "interaction.two", "one says the same")
+
+
+def test_a_condition_that_a_drug_is_both_given_for_and_forbidden_in(base):
+    base.drug("alpha", contraindication("pain"))
+    only(base.problems(), "indication", "alpha.contraindication.pain")
 
 
 def test_two_rules_that_agree_or_speak_of_different_harms_are_no_contradiction(base):

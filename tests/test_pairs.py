@@ -69,7 +69,7 @@ def test_an_empty_name_is_unknown_and_blank_lines_are_no_rows(tmp_path):
 
 def test_names_with_commas_and_line_breaks_in_quotes(tmp_path):
     rows = judged(tmp_path, 'drug_a,drug_b\n"warfarin, oral",ibuprofen\n"oral\nwarfarin",ibuprofen\n')
-    assert [row["severity"] for row in rows] == ["unknown", "unknown"]
+    assert [row["severity"] for row in rows] == ["major", "unknown"]
 
 
 def test_a_missing_column_names_file_line_found_and_fix(tmp_path):

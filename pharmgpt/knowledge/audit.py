@@ -49,8 +49,8 @@ class Audit:
 
 def audit(kb: KnowledgeBase) -> Audit:
     """Every check on every drug, rule and vocabulary."""
-    checks = (unknown_ids, repeated_ids, shared_terms, renal_bands, treated_and_forbidden, enzyme_strengths, selectors, alternatives,
-              interaction_alternatives, contradictions, odd_actions, silences)
+    checks = (unknown_ids, repeated_ids, repeated_rules, shared_terms, renal_bands, treated_and_forbidden, enzyme_strengths, selectors,
+              alternatives, interaction_alternatives, contradictions, odd_actions, silences)
     sound = replace(kb, interactions=tuple(rule for rule in kb.interactions if _well_formed(rule.a) and _well_formed(rule.b)))
     problems = [problem for check in checks for problem in check(kb if check is selectors else sound)]
     filled = {name: (sum(bool(getattr(drug, name)) for drug in kb.drugs.values()), len(kb.drugs)) for name in FIELDS}
@@ -124,6 +124,16 @@ def repeated_ids(kb: KnowledgeBase) -> Iterator[Problem]:
             for id, count in Counter(ids).items():
                 if count > 1:
                     yield _error("duplicate id", f"{drug.id}.{kind}.{id}", f"stated {count} times", "keep one")
+
+
+def repeated_rules(kb: KnowledgeBase) -> Iterator[Problem]:
+    """Two rules between the same two selectors about the same harm: one is enough, and two can disagree."""
+    told: dict[tuple, str] = {}
+    for rule in kb.interactions:
+        key = (*sorted((rule.a, rule.b)), rule.c, rule.effect)
+        if key in told:
+            yield _error("duplicate rule", f"interaction.{rule.id}", f"{told[key]} says the same of {rule.a} and {rule.b}", "keep one")
+        told.setdefault(key, rule.id)
 
 
 def shared_terms(kb: KnowledgeBase) -> Iterator[Problem]:
