@@ -6,6 +6,7 @@ from typing import Annotated
 
 import typer
 
+from pharmgpt.data_cli import app as data_app
 from pharmgpt.kb_cli import app as kb_app
 from pharmgpt.lesson_cli import app as lesson_app
 
@@ -13,6 +14,7 @@ app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_
                   help="Train a drug-safety language model from scratch, examine what each stage taught it, and ask it. "
                        "Not medical advice.")
 app.add_typer(kb_app, name="kb")
+app.add_typer(data_app, name="data")
 app.add_typer(lesson_app, name="lesson")
 
 RUNS = Path("runs")

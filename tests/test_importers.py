@@ -122,4 +122,4 @@ def test_abbreviations_and_decimals_do_not_end_a_sentence():
 def test_a_ledger_is_plain_data():
     ledger = Ledger(read=3, kept=1)
     ledger.drop("table field", 2)
-    assert json.loads(json.dumps(ledger.as_json())) == {"read": 3, "kept": 1, "dropped": {"table field": 2}, "notes": {}}
+    assert json.loads(json.dumps(ledger.as_json())) == {"read": 3, "kept": 1, "dropped": {"table field": 2}, "repaired": {}, "notes": {}}

@@ -1,10 +1,16 @@
-"""What an import read, kept and dropped, by reason: nothing disappears silently."""
+"""What an import read, kept, dropped and repaired, by reason: nothing disappears silently."""
 from collections import Counter
 from dataclasses import dataclass, field
 
+BAD_SHOWN = 3
+
 
 class ImportRefused(ValueError):
-    """A file that cannot be taken: the message names file and line, what was found, and the fix."""
+    """A file or record that cannot be taken: the message names file and line, what was found, and the fix."""
+
+
+class Unusable(ValueError):
+    """A well-formed record that teaches nothing, such as an empty answer; the message is the reason it is dropped by."""
 
 
 @dataclass(slots=True)
@@ -14,16 +20,33 @@ class Ledger:
     read: int = 0
     kept: int = 0
     dropped: Counter[str] = field(default_factory=Counter)
+    repaired: Counter[str] = field(default_factory=Counter)
     notes: Counter[str] = field(default_factory=Counter)
+    bad: list[str] = field(default_factory=list)  # the first messages about malformed records
 
     def drop(self, reason: str, count: int = 1) -> None:
         self.dropped[reason] += count
 
+    def drop_bad(self, message: str, reason: str = "malformed") -> None:
+        """Count what is malformed; the first few messages are quoted, so that a person finds the line."""
+        self.drop(reason)
+        if len(self.bad) < BAD_SHOWN:
+            self.bad.append(message)
+
+    def add(self, other: "Ledger") -> None:
+        self.read += other.read
+        self.kept += other.kept
+        for mine, theirs in ((self.dropped, other.dropped), (self.repaired, other.repaired), (self.notes, other.notes)):
+            mine.update(theirs)
+        self.bad = (self.bad + other.bad)[:BAD_SHOWN]
+
     def as_json(self) -> dict:
         """Plain data. Not asdict: it rebuilds a Counter from pairs, and counts the pairs."""
-        return {"read": self.read, "kept": self.kept, "dropped": dict(self.dropped), "notes": dict(self.notes)}
+        return {"read": self.read, "kept": self.kept, "dropped": dict(self.dropped), "repaired": dict(self.repaired),
+                "notes": {**self.notes, **{f"refused: {message}": 1 for message in self.bad}}}
 
     def __str__(self) -> str:
         dropped = ", ".join(f"{reason} {count}" for reason, count in self.dropped.most_common()) or "nothing"
+        repaired = "".join(f"; repaired: {what} {count}" for what, count in self.repaired.most_common())
         notes = "".join(f"; {note} {count}" for note, count in self.notes.most_common())
-        return f"read {self.read}, kept {self.kept}, dropped: {dropped}{notes}"
+        return f"read {self.read}, kept {self.kept}, dropped: {dropped}{repaired}{notes}"
