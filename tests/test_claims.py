@@ -9,29 +9,45 @@ import pytest
 from pharmgpt.knowledge.claims import check_claims, read_claims, read_context
 from pharmgpt.knowledge.lexicon import normalise, split_sentences
 from pharmgpt.knowledge.load import load
+from pharmgpt.knowledge.names import find_drugs, misspelt
 from pharmgpt.knowledge.verdict import decide
 
 KB = load()
-GROUPS = tomllib.loads((Path(__file__).parent / "data" / "claims.toml").read_text(encoding="utf-8"))["group"]
-ROWS = [(group["prompt"], *row) for group in GROUPS for row in group["rows"]]
+
+
+def rows_of(name):
+    groups = tomllib.loads((Path(__file__).parent / "data" / f"{name}.toml").read_text(encoding="utf-8"))["group"]
+    return [(group["prompt"], *row) for group in groups for row in group["rows"]]
+
+
+ROWS, MISREAD = rows_of("claims") + rows_of("claims_prose"), rows_of("claims_misread")
 
 
 def claims_of(prompt, text):
     return read_claims(KB, text, read_context(KB, prompt).drugs)
 
 
+def as_expected(prompt, text, decision, expected):
+    context, claims = read_context(KB, prompt), claims_of(prompt, text)
+    said = {f"{'-' if claim.negated else ''}{claim.kind}:{claim.value.replace(' ', '_')}" for claim in claims}
+    wanted = {each for each in expected.split() if not each.startswith("!")}
+    forbidden = {each[1:] for each in expected.split() if each.startswith("!")}
+    read = decide(KB, claims, context, context.drugs, prompt).decision
+    return (read, wanted - said, forbidden & said) == (decision or None, set(), set())
+
+
 @pytest.mark.parametrize(("prompt", "text", "decision", "expected"), ROWS, ids=[f"{row[1][:60]}" for row in ROWS])
 def test_a_sentence_says_what_a_reader_takes_from_it(prompt, text, decision, expected):
-    context, claims = read_context(KB, prompt), claims_of(prompt, text)
-    assert decide(KB, claims, context, context.drugs, prompt).decision == (decision or None)
-    said = {f"{'-' if claim.negated else ''}{claim.kind}:{claim.value.replace(' ', '_')}" for claim in claims}
-    wanted = expected.split()
-    assert {each for each in wanted if not each.startswith("!")} <= said
-    assert not {each[1:] for each in wanted if each.startswith("!")} & said
+    assert as_expected(prompt, text, decision, expected)
+
+
+def test_what_is_known_to_be_misread_is_all_that_is_misread():
+    """Of 400 sentences by somebody who never saw the reader; one that is read at last moves to claims_prose.toml."""
+    assert [row[1] for row in MISREAD if as_expected(*row)] == [] and len(MISREAD) <= 40
 
 
 def test_the_table_is_large():
-    assert len(ROWS) >= 120
+    assert len(ROWS) >= 800
 
 
 @pytest.mark.parametrize(
@@ -121,6 +137,51 @@ def test_sentences_end_where_sentences_end():
 
 def test_normalising_opens_contractions_and_drops_units():
     assert normalise("It’s ≥30 mL/min/1.73 m² – don't, can't") == "it is at least 30; do not, can not"
+
+
+def test_schedules_end_no_sentence_unless_a_capital_follows():
+    sentences = ["Take 5 mg b.i.d. with food.", "Give 1 g p.o.", "Stop then."]
+    assert split_sentences(" ".join(sentences)) == sentences
+
+
+def test_bullets_list_numbers_and_pictograms_are_no_words():
+    assert [normalise(line) for line in ("- **Avoid:** it", "2. Stop it", "❌ Stop it", "28 is low")] == [
+        "avoid: it",
+        "stop it",
+        "stop it",
+        "28 is low",
+    ]
+
+
+@pytest.mark.parametrize("word", "ability chance program systolic estimate tested aspiring singular cortisone secobarbital".split())
+def test_an_english_word_or_another_drug_is_no_misspelt_name(word):
+    assert misspelt(KB, word) is None
+    assert [each for each in find_drugs(KB, f"There is a {word} here.") if each.how == "close"] == []
+
+
+@pytest.mark.parametrize(
+    ("word", "drug"),
+    [("metfromin", "metformin"), ("clarithromicyn", "clarithromycin"), ("elequis", "apixaban"), ("hydrslazine", "hydralazine")],
+)
+def test_a_slip_in_a_name_is_still_forgiven(word, drug):
+    assert misspelt(KB, word) == drug
+
+
+def test_abbreviations_that_are_words_count_in_capitals_and_verbs_are_no_effects():
+    effects = {
+        text: {claim.value for claim in claims_of("Is heparin safe?", text) if claim.kind == "effect"}
+        for text in ("The INR may hit 6.", "Heparin can cause HIT.", "If the eGFR falls below 30, call us.", "Heparin can cause falls.")
+    }
+    assert list(effects.values()) == [set(), {"heparin_induced_thrombocytopenia"}, set(), {"falls"}]
+
+
+def test_a_kidney_function_supposed_need_not_be_the_patients():
+    prompt = "Can I use metformin if my eGFR is 28?"
+    said = [
+        [(check.claim.value, check.status) for check in check_claims(KB, prompt, text) if check.claim.kind == "value"]
+        for text in ("With an eGFR of 28 it is out.", "At an eGFR of 50 it is fine.", "Your eGFR is 50.")
+    ]
+    assert said == [[("28", "supported")], [("50", "unknown")], [("50", "contradicted")]]
 
 
 def test_reading_takes_less_than_a_millisecond_an_answer():

@@ -173,7 +173,9 @@ def _comparison(kb: KnowledgeBase, context: Context, claim: Claim) -> Found:
 def _value(kb: KnowledgeBase, context: Context, claim: Claim) -> Found:
     if context.kidney_function is None:
         return "unknown", ()
-    return ("supported" if float(claim.value) == context.kidney_function else "contradicted"), ()
+    if float(claim.value) == context.kidney_function:
+        return "supported", ()
+    return ("unknown" if claim.when else "contradicted"), ()  # "at an eGFR of 50" need not be the patient's
 
 
 def _dose(kb: KnowledgeBase, context: Context, claim: Claim) -> Found:

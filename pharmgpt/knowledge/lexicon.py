@@ -10,13 +10,18 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import lru_cache
 
-from pharmgpt.knowledge.names import resolve
+from pharmgpt.knowledge.names import misspelt
 from pharmgpt.knowledge.schema import KnowledgeBase
 
 VOCABULARIES = {"effect": "effects", "parameter": "parameters", "condition": "conditions", "class": "classes"}
-ABBREVIATION = re.compile(r"\b(?:e\.g|i\.e|vs|dr|approx|st|max|incl)\.$", re.IGNORECASE)
+ABBREVIATION = re.compile(r"\b(?:e\.g|i\.e|vs|dr|approx|st|max|incl|cf|esp|resp)\.$", re.IGNORECASE)
+SCHEDULE = re.compile(r"\b(?:[bot]\.?d|[bt]\.d\.s|[bqt]\.i\.d|p\.o|i\.v|s\.c|i\.m|p\.r\.n|min|hrs?|wk|tabs?)\.$", re.IGNORECASE)
 SENTENCE_END = re.compile(r"(?<=[.!?])[\"')\]]*\s+(?!(?<=\s[A-Z]\.\s)[a-z])|\n+")  # "C. difficile" is no end
 TOKEN = re.compile(r"[a-z][a-z0-9']*|\d+(?:\.\d+)?")
+
+CAPITALS = re.compile(r"\b[A-Z]\w?[A-Z]{1,5}\b")
+ALSO_WORDS = frozenset("aids als cab dress ed hit lama muse pad prep".split())  # abbreviations that count only in capitals
+DIRECTIONS = frozenset("to below under beneath between within into in short from behind away off outside by on back asleep ill".split())
 
 DRUG_ENDINGS = (
     r"pril|sartan|statin|mycin|oxacin|[az]ole|olol|gliptin|gliflozin|formin|parin|xaban|cillin|cycline|tidine|setron|triptan"
@@ -33,7 +38,7 @@ REWRITES = [
         (r"[“”]", '"'),
         (r"\bcan ?'?t\b|\bcannot\b", "can not"),
         (r"\bwon'?t\b", "will not"),
-        (r"\b(do|does|did|is|are|should|could|would|must|need|have" r"|has)n'?t\b", r"\1 not"),
+        (r"\b(do|does|did|is|are|was|were|should|could|would|must|need|might|ought|have|has)n'?t\b", r"\1 not"),
         (r"\b(it|that|this|what|there|here|he|she)'s\b", r"\1 is"),
         (r"\bi'm\b", "i am"),
         (r"'re\b", " are"),
@@ -43,6 +48,10 @@ REWRITES = [
         (r"'s\b", ""),
         (r"\bml ?(?:/|per) ?min(?:ute)?(?: ?(?:/|per) ?1\.73 ?m(?:²|2|\^2)?)?", ""),
         (r"(?<=\d),(?=\d{3}\b)", ""),
+        (r"\bw/o\b", "without"),
+        (r"\bw/", "with "),
+        (r"½", " half "),
+        (r"\bcontra[- ]indicat", "contraindicat"),
         (r"≥|>=|=>", " at least "),
         (r"≤|<=|=<", " at most "),
         (r"<", " below "),
@@ -57,21 +66,27 @@ REWRITES = [
 ]
 
 
+MARKER = re.compile(r"^(?:[^\w\"'“‘(<>≥≤=~]+|\d{1,2}[.)]\s+(?=[^\W\d]|\*))+")  # a bullet, a list number, a pictogram
+
+
 def normalise(text: str) -> str:
     """Lower case, contractions opened, symbols as words, units of kidney function and hyphens gone."""
-    text = text.lower()
+    text = MARKER.sub("", text.lower())
     for pattern, replacement in REWRITES:
         text = pattern.sub(replacement, text)
     return text.strip()
 
 
 def split_sentences(text: str) -> list[str]:
-    """Sentences of a short text; an abbreviation's or a list number's full stop does not end one."""
+    """Sentences of a short text; an abbreviation's or a list number's full stop does not end one, "b.i.d." only before a capital."""
     sentences: list[str] = []
     glue = ""
     for piece in SENTENCE_END.split(text):
+        if SCHEDULE.search(glue) and piece[:1].isupper():
+            sentences.append(glue)
+            glue = ""
         piece = f"{glue} {piece.strip()}".strip()
-        glue = piece if ABBREVIATION.search(piece) or re.fullmatch(r"\d+\.", piece) else ""
+        glue = piece if ABBREVIATION.search(piece) or SCHEDULE.search(piece) or re.fullmatch(r"\d+\.", piece) else ""
         if piece and not glue:
             sentences.append(piece)
     return sentences + [glue] if glue else sentences
@@ -119,9 +134,12 @@ class Lexicon:
         text = normalise(sentence)
         tokens = list(TOKEN.finditer(text))
         words = [token.group() for token in tokens]
+        capitals = {word.lower() for word in CAPITALS.findall(sentence)}
         pieces, spots, done, i = [], [], 0, 0
         while i < len(words):
             length, meanings, how = self._longest(words, i)
+            if length == 1 and _means_another_word(words, i, capitals):
+                length = 0
             if length:
                 start, end = tokens[i].start(), tokens[i + length - 1].end()
                 pieces += [text[done:start], f"{'D' if 'drug' in meanings else 'V'}{len(spots)}"]
@@ -142,10 +160,18 @@ class Lexicon:
         return 0, {}, ""
 
 
+def _means_another_word(words: list[str], i: int, capitals: set[str]) -> bool:
+    """ "The INR may hit 6", "if the eGFR falls below 30": abbreviations that are words, and nouns that are verbs."""
+    word = words[i]
+    if word in ALSO_WORDS:
+        return word not in capitals
+    return word in ("falls", "falling") and i + 1 < len(words) and (words[i + 1] in DIRECTIONS or words[i + 1][0].isdigit())
+
+
 @lru_cache(maxsize=8)
 def lexicon_of(kb: KnowledgeBase) -> Lexicon:
     """The lexicon of a knowledge base, built once."""
-    return Lexicon(_terms(kb), lambda word: _closest(kb, word))
+    return Lexicon(_terms(kb), lambda word: misspelt(kb, word))
 
 
 def _terms(kb: KnowledgeBase) -> Iterable[tuple[str, str, str]]:
@@ -158,11 +184,6 @@ def _terms(kb: KnowledgeBase) -> Iterable[tuple[str, str, str]]:
         terms = getattr(kb, attribute).values()
         yield from ((kind, term.id, term.name) for term in terms)
         yield from ((kind, term.id, words) for term in terms for words in term.terms)
-
-
-def _closest(kb: KnowledgeBase, word: str) -> str | None:
-    found = resolve(kb, word)
-    return found.drug_id if found.how == "close" else None
 
 
 def variants(words: str) -> list[tuple[str, ...]]:

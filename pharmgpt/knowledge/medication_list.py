@@ -34,7 +34,7 @@ def read_list(kb: KnowledgeBase, text: str) -> list[Entry]:
 def nearest(kb: KnowledgeBase, name: str, count: int = 3) -> tuple[str, ...]:
     """Display names that look most like an unrecognised one."""
     known = {fold(each): drug.name for drug in kb.drugs.values() for each in (drug.name, *drug.brands, *drug.spellings)}
-    close = difflib.get_close_matches(fold(name), known, n=4 * count, cutoff=0.6)
+    close = difflib.get_close_matches(fold(name), known, n=4 * count, cutoff=0.75)
     return tuple(dict.fromkeys(known[each] for each in close))[:count]
 
 

@@ -6,16 +6,17 @@ from typing import NamedTuple
 
 from pharmgpt.knowledge.lexicon import Masked
 
-N = r"(?<![\w.])(\d+(?:\.\d+)?)"  # not the digit of a placeholder
+N = r"(?<![\w.])(\d+(?:\.\d+)?)(?!\d|\.\d)"  # not the digit of a placeholder, and no half of a number
+SOME_NUMBER = re.compile(r"(?<![DV\d])\d")
 BELOW = (
     r"(?:at or below|less than or equal to|at most|no more than|below|under(?:neath)?|beneath|less than|lower than|smaller than"
     r"|fewer than|short of)"
 )
 ABOVE = (
     r"(?:at or above|greater than or equal to|at least|no less than|above|over|more than|greater than|higher than|larger than"
-    r"|exceeds?|exceeding|beyond|past)"
+    r"|exceeds?|exceeding|beyond|past|down to)"
 )
-LIMIT = r"(?:cut ?off|threshold|limit|minimum|floor|boundary|lower bound|mark|line)"
+LIMIT = r"(?:cut ?off(?: point)?|threshold|limit|minimum|floor|boundary|lower bound|mark|line)"
 FILLER = r"(?: (?:the|this|its|a|an|that|your|D\d+|V\d+|of|value|lower|" + LIMIT + r"|is|at))*"
 NOT_KIDNEY = re.compile(
     r" ?(?:mg|g|mcg|micro\w*|milli\w*|grams?|units?|tablets?|capsules?|times|days?|weeks?|months?|years?|hours?"
@@ -36,16 +37,46 @@ WITHIN = re.compile(
 )
 VALUE = re.compile(r"(V\d+)(?: (?:here|now|today|value))?(?: (?:is|of|was|at|equals|around|about|only))*(?: ?[=:,])? ?" + N)
 AT = re.compile(r"\b(?:at|with)(?: (?:an?|the|your|this))?(?: (V\d+))?(?: of| value of)? " + N)
+YOURS = re.compile(r"\b(?:yours|you are|you have)()(?: (?:is|at|of))?(?: ?[:,=])? " + N + r"(?= ?[.;,)]|$)")
+OF_LIMIT = re.compile(r"\b(?:down to|" + LIMIT + r"s?)(?: ?:)?(?: (?:is|are|of|an?|the|at|for|lies|stands))* ?$")
 STATED_LIMIT = re.compile(
-    r"\b" + LIMIT + r"s?(?: (?!\d)[\w~]+){0,6}? " + N + r"(?:(?:,| and|, and| or) " + N + r"(?! ?(?:is|are" r"|lies)\b))?"
+    r"\b" + LIMIT + r"s?:?(?: (?!\d)[\w~]+){0,6}? " + N + r"(?:(?:,| and|, and| or) " + N + r"(?! ?(?:is|are" r"|lies)\b))?"
 )
 NO_LIMIT = re.compile(r"\bno (?:\w+ ){0,3}" + LIMIT)
 BETWEEN = re.compile(r"(?:\b(?:between|from) )?" + N + r" (?:and|to) " + N + r"(?! ?" + NOT_KIDNEY.pattern + ")")
-BOUND = re.compile(r"(?:\b(not) )?\b(" + BELOW + "|" + ABOVE + r"|from)(?: (?:an?|the|your|its|V\d+|of|value|about))* " + N)
-OR_MORE = re.compile(N + r" (?:or|and) (more|above|higher|over|greater|below|less|lower|under)\b")
+BOUND = re.compile(
+    r"(?:\b(not) (?:be |to )?(?:(?:fall|drop|go|dip|sink|rise|climb|get|come|stay)\w* )?)?\b(" + BELOW + "|" + ABOVE + r""
+    r"|from)(?: (?:an?|the|your|its|V\d+|of|value|about))* " + N
+)
+OR_MORE = re.compile(N + r" (?:(?:or|and) )?(more|above|higher|over|greater|upwards?|up|below|less|lower|under|downwards?)\b(?! \d| V\d)")
+MORE = ("more", "above", "higher", "over", "greater", "up", "upward", "upwards")
 CONDITIONAL = re.compile(r"\b(?:if|when|once|where|whose|unless|whenever|until|provided|as long as|while|only)\b[^,;]*$")
 ASSERTED = re.compile(r"\b(?:is|lies|falls|being|stays|it|this|that|which|sits)(?: (?:not|well|just|far|clearly|already|still))* ?$")
 DOSE = re.compile(r"(?<![\w.])(\d+(?:\.\d+)?) ?(mg|g|mcg|micrograms?|milligrams?|grams?|units?)\b")
+
+
+USUAL = r"(?:usual|normal|standard|full|ordinary|regular|customary)"
+INSTEAD_OF = r"(?:instead of|rather than|in place of|not|down from|reduced from|lowered from|as opposed to)"
+LOWERED = re.compile(  # two doses, the first given instead of the second; or one instead of the usual
+    DOSE.pattern + r"(?: (?!" + INSTEAD_OF + r"\b)[\w.]+){0,6}?,? " + INSTEAD_OF + r" (?:the |your |a )?(?:" + USUAL + r" )?"
+    r"(?:" + DOSE.pattern + r"|(" + USUAL + r" (?:dos\w+|amount|one)))"
+)
+FROM_TO = re.compile(r"\bfrom " + DOSE.pattern + r"(?: [\w.]+){0,4}? to " + DOSE.pattern)
+NOT_BUT = re.compile(r"\b" + INSTEAD_OF + r" (?:\w+ ){0,3}?" + DOSE.pattern + r"[^;]{0,20}?,? (?:but |give |take "
+    r"|use )(?:only )?" + DOSE.pattern)
+
+
+def lowered_doses(text: str) -> list[tuple[int, int]]:
+    """Where a sentence puts a smaller dose in the place of a larger one, or of the usual one."""
+    spans = [hit.span() for hit in LOWERED.finditer(text) if hit.group(5) or _smaller(hit.groups()[:4])]
+    for pattern in (FROM_TO, NOT_BUT):
+        spans += [hit.span() for hit in pattern.finditer(text) if _smaller(hit.groups()[2:] + hit.groups()[:2])]
+    return spans
+
+
+def _smaller(doses: tuple[str, ...]) -> bool:
+    number, unit, other, other_unit = doses
+    return unit[:2] == other_unit[:2] and float(number) < float(other)
 
 
 class Comparison(NamedTuple):
@@ -71,7 +102,7 @@ class Numbers(NamedTuple):
     comparisons: tuple[Comparison, ...]
     limits: tuple[float, ...]  # every threshold named; nan where it is said that there is none
     bounds: tuple[Bound, ...]  # those that condition what is said
-    values: tuple[tuple[float, int], ...]  # a kidney function said to be the patient's
+    values: tuple[tuple[float, int, bool], ...]  # kidney functions, where, and whether said to be the patient's ("at an eGFR of 50" is not)
     doses: tuple[tuple[str, str], ...]
 
 
@@ -99,7 +130,7 @@ def _other_parameter(masked: Masked, text: str, position: int) -> bool:
 def read_numbers(masked: Masked) -> Numbers:
     """All that a sentence says about kidney-function numbers and doses; each number is read once."""
     text = masked.text
-    if not re.search(r"\d", re.sub(r"[DV]\d+", "", text)):
+    if not SOME_NUMBER.search(text):
         return Numbers((), (math.nan,) if NO_LIMIT.search(text) else (), (), (), ())
     doses = tuple((hit.group(1), hit.group(2)) for hit in DOSE.finditer(text))
     for hit in DOSE.finditer(text):
@@ -140,14 +171,15 @@ def _comparisons(masked: Masked, text: str) -> tuple[list[Comparison], list[floa
     return found, limits, text
 
 
-def _patient_values(masked: Masked, text: str) -> tuple[list[tuple[float, int]], list[Bound], str]:
+def _patient_values(masked: Masked, text: str) -> tuple[list[tuple[float, int, bool]], list[Bound], str]:
     """ "eGFR 28" is the patient's; "at 50", "at an eGFR of 50" and "if the eGFR is 50" are conditions."""
     values, bounds = [], []
-    for pattern in (AT, VALUE):
+    for pattern in (AT, VALUE, YOURS):
         for hit in list(pattern.finditer(text)):
             spot = masked.spots[int(hit.group(1)[1:])] if hit.group(1) else None
             if (
                 NOT_KIDNEY.match(text, hit.end())
+                or OF_LIMIT.search(text[: hit.start()])
                 or (spot and spot.meanings.get("parameter") != "egfr")
                 or re.match(r" (?:to|and|or) \d" r"| or (?:more|above|higher|below|less)", text[hit.end() :])
             ):
@@ -155,8 +187,10 @@ def _patient_values(masked: Masked, text: str) -> tuple[list[tuple[float, int]],
             value = float(hit.group(2))
             if pattern is AT or CONDITIONAL.search(text[: hit.start()]):
                 bounds.append(Bound(value, value, hit.start(), hit.end()))
+                if pattern is AT and spot:
+                    values.append((value, hit.start(), False))
             else:
-                values.append((value, hit.start()))
+                values.append((value, hit.start(), True))
             text = _blank(text, hit.start(), hit.end())
     return values, bounds, text
 
@@ -183,7 +217,7 @@ def _bounds(masked: Masked, text: str) -> tuple[list[float], list[Bound], list[C
         before = text[: hit.start()]
         if ASSERTED.search(before) and not CONDITIONAL.search(before):
             asserted.append(Comparison(None, low, high, number, hit.start()))
-        elif re.search(r"\bunless\b[^,;]*$", before):
+        elif re.search(r"\b(?:unless|until)\b[^,;]*$", before):  # what is said holds on the other side
             low, high = (high, math.inf) if math.isinf(low) else (-math.inf, low)
             bounds.append(Bound(low, high, hit.start(), hit.end()))
         else:
@@ -193,7 +227,7 @@ def _bounds(masked: Masked, text: str) -> tuple[list[float], list[Bound], list[C
 
 def _one_sided(text: str):
     for hit in OR_MORE.finditer(text):
-        more = hit.group(2) in ("more", "above", "higher", "over", "greater")
+        more = hit.group(2) in MORE
         yield hit, *((float(hit.group(1)), math.inf) if more else (-math.inf, float(hit.group(1)) + 1))
     for hit in BOUND.finditer(text):
         if OR_MORE.match(text, hit.start(3)) is None:

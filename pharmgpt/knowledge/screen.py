@@ -61,7 +61,7 @@ def patient_findings(kb: KnowledgeBase, drug_id: str, patient: Patient) -> list[
     drug, holds = kb.drugs[drug_id], conditions_that_hold(kb, patient)
     renal = _renal(kb, drug, patient, holds)
     if "severe_renal_impairment" not in patient.conditions and _renal_rule(drug, patient, holds):
-        holds -= {"severe_renal_impairment"}  # a value is known and a band of this drug holds it: dofetilide is contraindicated below 20, not 30
+        holds -= {"severe_renal_impairment"}  # a band of this drug holds the value: dofetilide is contraindicated below 20, not 30
     found = [*renal, *_states(kb, drug, holds), *_contraindications(kb, drug, holds, renal), *_limits(kb, drug, patient)]
     return sorted(found, key=Finding.gravity)
 

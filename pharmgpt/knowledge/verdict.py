@@ -58,10 +58,19 @@ def applies(kb: KnowledgeBase, claim: Claim, context: Context) -> bool:
         return False
     ranges = [guard.split(":")[1:] for guard in claim.when if guard.startswith("egfr:")]
     conditions = [guard.split(":")[1] for guard in claim.when if guard.startswith("condition:")]
+    drugs = [guard.split(":")[1] for guard in claim.when if guard.startswith("drug:")]
+    lacking = {guard.split(":")[1] for guard in claim.when if guard.startswith("lacking:")}
+    if drugs and not set(drugs) & set(context.drugs) or lacking & set(context.conditions):
+        return False
     treated = {condition for drug in claim.drugs if drug in kb.drugs for condition in kb.drugs[drug].indications}
     return (not ranges or any(_inside(float(low), float(high), context.kidney_function) for low, high in ranges)) and (
-        not conditions or bool(set(conditions) & (set(context.conditions) | treated))
+        not conditions or bool(set(conditions) & (set(context.conditions) | _renal_conditions(context) | treated))
     )
+
+
+def _renal_conditions(context: Context) -> set[str]:
+    """What a kidney function means in words (KDIGO: chronic kidney disease from G3 on, below 60)."""
+    return {"chronic_kidney_disease"} if context.kidney_function is not None and context.kidney_function < 60 else set()
 
 
 def _inside(low: float, high: float, value: float | None) -> bool:
@@ -76,11 +85,14 @@ def _applying(kb: KnowledgeBase, claims: list[Claim], context: Context) -> list[
 
 def _apart(claims: list[Claim], about: tuple[str, ...]) -> list[Claim]:
     """ "Stop ibuprofen. Continue warfarin." and "A and B do not interact. Avoid A with C.": permission for the one drug or pair does not
-    lift the restriction of the other."""
+    lift the restriction of the other, and a smaller dose of the one softens no ban on the other."""
     limited = [set(claim.drugs) for claim in claims if claim.value in RESTRICTIVE and claim.drugs and set(claim.drugs) < set(about)]
     pairs = [claim for claim in claims if claim.how == "none_known" and len(set(claim.drugs)) == 2]
     if len(about) > 2 and set().union(*(claim.drugs for claim in pairs)) < set(about):  # pairs that leave a drug out say nothing of a list
         claims = [claim for claim in claims if claim not in pairs]
+    plainly = [claim for claim in claims if claim.value == "avoid" and claim.how != "implied"]
+    banned = [set(claim.drugs) for claim in plainly if claim.drugs and set(claim.drugs) < set(about)]
+    claims = [claim for claim in claims if not (claim.value == "reduce" and claim.drugs and any(map(set(claim.drugs).isdisjoint, banned)))]
     return [claim for claim in claims if claim.value in RESTRICTIVE or not set(claim.drugs) < set(about) or not _elsewhere(claim, limited)]
 
 
