@@ -76,12 +76,16 @@ def audit(base: BaseOption = None, extra: ExtraOption = None, as_json: JsonOptio
 def new(
     drug: Annotated[str, typer.Argument(help="The generic name of a drug.")],
     out: Annotated[Path, typer.Option(help="The folder of your own knowledge; the file goes into its drugs/.")] = Path("my_knowledge"),
+    as_json: JsonOption = False,
 ) -> None:
     """Write a commented file for a drug of your own, to fill in."""
     with clear_errors():
         from pharmgpt.knowledge.template import write_template
 
         file = write_template(drug, out)
+        if as_json:
+            _print_json({"file": str(file)})
+            return
         print(f"{file}: fill it in, then\n  pharmgpt kb audit --extra {out}\n  pharmgpt kb show {drug!r} --extra {out}\n"
               f"  pharmgpt run --set knowledge.extra={out}")
 
