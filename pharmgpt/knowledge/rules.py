@@ -42,11 +42,7 @@ def interactions(kb: KnowledgeBase, a: str, b: str) -> list[Finding]:
     A rule that names the pair more narrowly silences a wider one (`_silences`): simvastatin with diltiazem has a dose limit of its own,
     so that "a moderate inhibitor with a sensitive substrate" need not be said as well.
     """
-    if a == b:
-        return []
-    heard = [(rule, _finding(kb, rule, a, b, swapped=not (a in sides[0] and b in sides[1])))
-             for rule, sides in _rules_by_drug(kb).get(a, ())
-             if (a in sides[0] and b in sides[1] or a in sides[1] and b in sides[0]) and not {a, b} & set(rule.except_drugs)]
+    heard = [(rule, _finding(kb, rule, a, b, swapped)) for rule, swapped in _rules_of(kb, a).get(b, ()) if b != a]
     spoken = [finding for rule, finding in heard
               if not any(_silences(kb, other, rule, said.effect, finding.effect) for other, said in heard)]
     return sorted(spoken, key=Finding.gravity)
@@ -110,17 +106,30 @@ def _by_part(kb: KnowledgeBase) -> dict[str, frozenset[str]]:
 
 
 @lru_cache(maxsize=8)
-def _rules_by_drug(kb: KnowledgeBase) -> dict[str, list[tuple[Interaction, tuple[frozenset[str], frozenset[str]]]]]:
-    """Each drug → the rules that name it on either side, with both sides spelled out."""
+def _rules_by_drug(kb: KnowledgeBase) -> dict[str, list[tuple[Interaction, frozenset[str], frozenset[str]]]]:
+    """Each drug → the rules that name it on either side, with the drugs of both sides."""
     by_drug: dict[str, list] = {}
     for rule in (rule for rule in kb.interactions if rule.c is None):
-        sides = selected(kb, rule.a), selected(kb, rule.b)
-        for drug in sides[0] | sides[1]:
-            by_drug.setdefault(drug, []).append((rule, sides))
+        a, b = (selected(kb, side) - {*rule.except_drugs} for side in (rule.a, rule.b))
+        for drug in a | b:
+            by_drug.setdefault(drug, []).append((rule, a, b))
     return by_drug
 
 
-def _finding(kb: KnowledgeBase, rule: Interaction, a: str, b: str, swapped: bool = False) -> Finding:
+@lru_cache(maxsize=4096)
+def _rules_of(kb: KnowledgeBase, drug: str) -> dict[str, list[tuple[Interaction, bool]]]:
+    """Each other drug → the rules about the two, and whether this drug stands on side b of it."""
+    by_partner: dict[str, list] = {}
+    for rule, a, b in _rules_by_drug(kb).get(drug, ()):
+        on_a = b if drug in a else frozenset()
+        for partner in on_a:
+            by_partner.setdefault(partner, []).append((rule, False))
+        for partner in (a if drug in b else frozenset()) - on_a:
+            by_partner.setdefault(partner, []).append((rule, True))
+    return by_partner
+
+
+def _finding(kb: KnowledgeBase, rule: Interaction, a: str, b: str, swapped: bool) -> Finding:
     """The rule, said about these two: {a} and {b} in its sentences become their names, and what a raised level does is the substrate's."""
     for_a, for_b = (rule.alternatives_b, rule.alternatives_a) if swapped else (rule.alternatives_a, rule.alternatives_b)
     names = dict(zip(("a", "b"), (kb.drugs[each].name for each in ((b, a) if swapped else (a, b)))))
