@@ -62,6 +62,8 @@ def clear_errors() -> Iterator[None]:
     except (ImportRefused, BadRecord) as error:
         _complain(str(error))
         raise typer.Exit(WRONG_USE) from None
+    except BrokenPipeError:
+        raise
     except OSError as error:
         _complain(f"{error.filename or 'the disk'}: {error.strerror or error}; check the path, or free the disk")
         wrong = isinstance(error, (FileNotFoundError, FileExistsError, IsADirectoryError, NotADirectoryError, PermissionError))

@@ -159,6 +159,8 @@ def clear_errors() -> Iterator[None]:
     except (KnowledgeError, PairsError, ScreenError) as error:
         _complain(str(error))
         raise typer.Exit(WRONG_USE) from None
+    except BrokenPipeError:
+        raise
     except OSError as error:
         _complain(f"{error.filename}: {error.strerror}; check the path and its folder")
         raise typer.Exit(WRONG_USE if isinstance(error, (FileNotFoundError, IsADirectoryError)) else FAILED) from None
