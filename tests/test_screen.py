@@ -194,3 +194,13 @@ def test_a_combination_product_is_screened_for_each_of_its_drugs():
     answer = json.loads(run("screen", "Percocet 5/325, Xanax", "--age", "80", "--json").stdout)
     assert [entry["drug_id"] for entry in answer["drugs"]] == ["oxycodone", "acetaminophen", "alprazolam"]
     assert {"opioid_benzodiazepine", "limit.older_benzodiazepine"} <= {finding["rule"] for finding in answer["findings"]}
+
+
+def test_care_in_kidney_disease_without_a_number_speaks_of_reduced_function_only():
+    assert KB.drugs["trihexyphenidyl"].renal[0].below is None
+    assert found("trihexyphenidyl", "renal", egfr_ml_min_173=45)[0].action == "monitor"
+    assert found("trihexyphenidyl", "renal", egfr_ml_min_173=90) == []
+
+
+def test_such_a_rule_hides_no_contraindication():
+    assert found("acenocoumarol", "contraindication", egfr_ml_min_173=20)[0].severity == "contraindicated"

@@ -11,6 +11,7 @@ from typing import Literal
 
 from pharmgpt.knowledge.schema import ACTIONS, SEVERITIES, Action, Drug, Interaction, KnowledgeBase, RenalRule, Severity
 
+REDUCED_BELOW = 60  # KDIGO 2012: the value below which kidney function counts as reduced
 Kind = Literal["interaction", "renal", "pregnancy", "lactation", "contraindication", "patient"]
 
 
@@ -76,11 +77,19 @@ def breadth(rule: Interaction) -> int:
 
 
 def renal_finding(drug: Drug, measure: str, value: float) -> tuple[RenalRule, str] | None:
-    """The renal rule that holds at a value of eGFR (mL/min/1.73 m²) or CrCl (mL/min), and its fact id; None without a rule."""
+    """The renal rule that holds at a value of eGFR (mL/min/1.73 m²) or CrCl (mL/min), and its fact id; None without a rule.
+
+    A label that asks for care "in kidney disease" without a number is one rule for all values; it speaks below REDUCED_BELOW only.
+    """
     for number, rule in enumerate(drug.renal):
         if rule.measure == measure and rule.at_least <= value and (rule.below is None or value < rule.below):
-            return rule, f"{drug.id}.renal.{number}"
+            return None if unnumbered(rule) and value >= REDUCED_BELOW else (rule, f"{drug.id}.renal.{number}")
     return None
+
+
+def unnumbered(rule: RenalRule) -> bool:
+    """It asks for something and gives no cut-off."""
+    return rule.action != "none" and rule.below is None and not rule.at_least
 
 
 def parts(selector: str) -> list[str]:

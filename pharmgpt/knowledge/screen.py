@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from itertools import combinations
 
-from pharmgpt.knowledge.rules import Finding, Kind, interactions, of_three, renal_finding, selected
+from pharmgpt.knowledge.rules import Finding, Kind, interactions, of_three, renal_finding, selected, unnumbered
 from pharmgpt.knowledge.schema import Action, Advice, Drug, KnowledgeBase, RenalRule, Severity
 
 SEVERITY_OF: dict[Action, Severity] = {"avoid": "major", "reduce": "moderate", "monitor": "moderate"}
@@ -60,7 +60,8 @@ def patient_findings(kb: KnowledgeBase, drug_id: str, patient: Patient) -> list[
     """What the patient's state says about one drug, worst first; no interactions."""
     drug, holds = kb.drugs[drug_id], conditions_that_hold(kb, patient)
     renal = _renal(kb, drug, patient, holds)
-    if "severe_renal_impairment" not in patient.conditions and _renal_rule(drug, patient, holds):
+    hit = _renal_rule(drug, patient, holds)
+    if "severe_renal_impairment" not in patient.conditions and hit and not unnumbered(hit[0]):
         holds -= {"severe_renal_impairment"}  # a band of this drug holds the value: dofetilide is contraindicated below 20, not 30
     found = [*renal, *_states(kb, drug, holds), *_contraindications(kb, drug, holds, renal), *_limits(kb, drug, patient)]
     return sorted(found, key=Finding.gravity)
