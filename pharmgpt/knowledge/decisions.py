@@ -27,7 +27,8 @@ class Phrase(NamedTuple):
 
 
 USED = (
-    r"(?:us(?:e|ed|ing)|tak(?:e|en|ing)|giv(?:e|en|ing)|combin(?:e|ed|ing)|prescrib(?:e|ed|ing)|(?:re ?)?start(?:ed|ing)|start|re ?start(?= (?:D\d|it\b|this|taking|using|the (?:drug|med)))"
+    r"(?:us(?:e|ed|ing)|tak(?:e|en|ing)|giv(?:e|en|ing)|combin(?:e|ed|ing)|prescrib(?:e|ed|ing)|(?:re ?)?start(?:ed|ing)|start"
+    r"|re ?start(?= (?:D\d|it\b|this|taking|using|the (?:drug|med)))"
     r"|continu(?:e|ed|ing)|resum(?:e|ed|ing)|initiat(?:e|ed|ing)|reintroduced?"
     r"|mix(?:ed|ing)?|"
     r"pair(?:ed)?|co ?(?:prescrib(?:ed?|ing)|administer(?:ed|ing)?)|administer(?:ed)?|dispensed?|receive[d]?|add(?:ed|ing)?|swallow)\b"
