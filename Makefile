@@ -4,13 +4,16 @@ RECIPE ?= classroom
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: run test clean
+.PHONY: run test test-resume clean
 
 run: $(VENV)/installed
 	$(BIN)/pharmgpt run $(RECIPE)
 
 test: $(VENV)/installed
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile
+
+test-resume: $(VENV)/installed
+	OMP_NUM_THREADS=1 $(BIN)/python tests/resume_at_scale.py
 
 $(VENV)/installed: pyproject.toml
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "PharmGPT needs Python 3.11 or newer: make PYTHON=python3.11 run")'

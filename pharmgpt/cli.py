@@ -1,5 +1,6 @@
 """The `pharmgpt` command: wiring only. What a command needs is imported when it runs, so that `--help` answers at once."""
 import json
+import os
 import sys
 from pathlib import Path
 from typing import Annotated
@@ -20,7 +21,7 @@ app.add_typer(lesson_app, name="lesson")
 RUNS = Path("runs")
 RunOption = Annotated[Path | None, typer.Option("--run", help="A run directory; default: the newest finished one under runs/.")]
 StageOption = Annotated[str, typer.Option("--stage", help="pretrain (or base), sft, ppo, or all.")]
-DONE, FAILED, WRONG_USE, INTERRUPTED = 0, 1, 2, 130
+DONE, FAILED, WRONG_USE, INTERRUPTED, TERMINATED = 0, 1, 2, 130, 143
 
 
 @app.command()
@@ -158,11 +159,16 @@ def main() -> None:
     try:
         app()
     except SystemExit as stop:  # typer has already turned Ctrl-C into one
-        if stop.code == INTERRUPTED:
-            print("interrupted: what was finished is kept; the same command goes on from there", file=sys.stderr)
+        if stop.code in (INTERRUPTED, TERMINATED):
+            word = "interrupted" if stop.code == INTERRUPTED else "terminated"
+            print(f"{word}: what was finished is kept; the same command goes on from there", file=sys.stderr)
         raise
+    except BrokenPipeError:  # whoever reads our output has seen enough, as `head` does
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     except OSError as error:
         _fail(*_disk_trouble(error))
+    except MemoryError as error:
+        _fail(str(error) or "out of memory: end other programs, then run again: what was finished is kept", FAILED)
     except (ValueError, ArithmeticError) as error:  # ours: bad input is a ValueError, a loss that is no number an ArithmeticError
         if not type(error).__module__.startswith("pharmgpt"):
             raise

@@ -19,11 +19,13 @@ from pharmgpt.corpus.handbook import excerpt
 from pharmgpt.run import recipe as recipes
 from pharmgpt.run.directory import Manifest, RunDir, RunError, newest_run, write_atomically
 from pharmgpt.run.metrics import MetricLog
+from pharmgpt.run.signals import Signals, caught
 from pharmgpt.serve.session import STAGES as ANSWERING
 from pharmgpt.serve.session import Scorer, Session
 from pharmgpt.stages import Line
 from pharmgpt.text.records import Message, PlainPair
 from pharmgpt.train.judge import Item, score
+from pharmgpt.train.memory import available_bytes, memory_trouble_told, needed_bytes, require_memory
 from pharmgpt.train.state import newest_step
 
 
@@ -51,6 +53,7 @@ STAGES = (
     Stage("exam/ppo", ("corpus", "tokenizer", "sft", "ppo", "exam/experts", "exam/sft"), ("exam",)),
 )
 NAMES = tuple(stage.name for stage in STAGES)
+TRAINED = ("pretrain", "sft", "reward", "ppo")  # they take checkpoints, so they can be stopped between two steps
 
 
 def read_recipe(name_or_path: str, overrides: Iterable[str], seed: int | None) -> recipes.Recipe:
@@ -62,26 +65,33 @@ def run(recipe: recipes.Recipe, out: Path, console: Console, until: str | None =
     if until is not None and until not in NAMES:
         raise RunError(f"--until {until!r}: use one of {', '.join(NAMES)}")
     directory = RunDir(out)
-    with directory.locked():
+    with directory.locked(), caught() as signals:
         _keep_recipe(directory, recipe, redo)
         line = Line(recipe, directory, console)
         console.print(f"[bold]{recipe.name}[/], seed {recipe.seed}, into {escape(str(out))}   [dim]{line.device.note}[/]", highlight=False)
         console.print(f"the whole line takes about {stages.expected_minutes(line):.0f} min here, once compiled", highlight=False)
-        seconds = _walk(line, until)
+        _require_memory(line)
+        seconds = _walk(line, until, signals)
         write_atomically(out / "timings.json", json.dumps(seconds | {"total": round(sum(seconds.values()), 2)}, indent=1) + "\n")
         _write_lesson(line)
         print_table(_write_results(line), console)
     return out
 
 
-def _walk(line: Line, until: str | None) -> dict[str, float]:
+def _require_memory(line: Line) -> None:
+    """Only stages that are still to be made count."""
+    needed = needed_bytes(line.recipe, line.device.type)
+    require_memory({stage: needed[stage] for stage in TRAINED if line.directory.manifest(stage) is None}, available_bytes(line.device.type))
+
+
+def _walk(line: Line, until: str | None, signals: Signals) -> dict[str, float]:
     seconds = {}
     last = NAMES.index(until) if until else len(STAGES)
     for place, stage in enumerate(STAGES):
         if place > last:
             _sweep(line, stage)
             continue
-        manifest = line.directory.manifest(stage.name) if _is_finished(line, stage) else _make(line, stage)
+        manifest = line.directory.manifest(stage.name) if _is_finished(line, stage) else _make(line, stage, signals)
         seconds[stage.name] = manifest.seconds
     return seconds
 
@@ -129,19 +139,23 @@ def _set_aside(line: Line, stage: Stage, state: str) -> None:
     line.console.print(f"{stage.name:<13} was {state}{changed}: moved to {moved.name}", highlight=False, markup=False)
 
 
-def _make(line: Line, stage: Stage) -> Manifest:
+def _make(line: Line, stage: Stage, signals: Signals) -> Manifest:
     """Do the stage's work, or go on with it, and write its manifest last."""
-    folder, started = line.folder(stage.name), time.time()
+    folder, started, clock = line.folder(stage.name), time.time(), time.monotonic()
     recipe_hash, inputs = _identity(line, stage)
     line.directory.begin(stage.name, recipe_hash, inputs)
-    log = MetricLog(folder / "metrics.jsonl", stage.name, stages.step_count(line.recipe, stage.name), line.console)
+    log = MetricLog(folder / "metrics.jsonl", stage.name, stages.step_count(line.recipe, stage.name), line.console, signals)
+    signals.can_wait = stage.name in TRAINED
     try:
-        stages.WORK[stage.name](line, folder, log)
+        with memory_trouble_told(stage.name):
+            stages.WORK[stage.name](line, folder, log)
     finally:
         log.close()
+    signals.can_wait = False
     manifest = line.directory.finish(stage.name, recipe_hash=recipe_hash, seed=line.recipe.seed, inputs=inputs,
-                                     device=line.device.note, started=started)
+                                     device=line.device.note, started=started, seconds=time.monotonic() - clock)
     line.console.print(f"{stage.name:<13} {manifest.seconds:6.1f} s", highlight=False)
+    signals.stop_if_received()
     return manifest
 
 
@@ -218,13 +232,13 @@ def examine(run: Path | None, chosen: str, console: Console) -> dict:
     if not exams:
         raise RunError(f"--stage {chosen!r} has no exam; use pretrain, experts, sft, reward, ppo or all")
     line = open_line(run, console)
-    with line.directory.locked():
+    with line.directory.locked(), caught() as signals:
         ready = [stage for stage in exams if all(line.directory.manifest(need) for need in stage.needs)]
         if not ready:
             raise RunError(f"{line.directory.path} has no finished stage to examine: go on with `pharmgpt run --out {line.directory.path}`")
         for stage in ready:
             if not _is_finished(line, stage):
-                _make(line, stage)
+                _make(line, stage, signals)
         found = _write_results(line)
     return found if name == "all" else found | {"stages": {name: found["stages"][name]}}
 

@@ -24,7 +24,7 @@ def finish(run: RunDir, stage: str = "sft", recipe_hash: str = "r1", inputs=INPU
     (folder / "step-000002").mkdir(exist_ok=True)
     (folder / "step-000002" / "weights.safetensors").write_bytes(b"weights")
     (folder / "metrics.jsonl").write_text('{"step": 1}\n')
-    return run.finish(stage, recipe_hash=recipe_hash, seed=7, inputs=inputs, device="cpu", started=time.time())
+    return run.finish(stage, recipe_hash=recipe_hash, seed=7, inputs=inputs, device="cpu", started=time.time(), seconds=1.5)
 
 
 def test_a_manifest_says_what_a_stage_was_made_from_and_what_it_left(run):
@@ -32,7 +32,7 @@ def test_a_manifest_says_what_a_stage_was_made_from_and_what_it_left(run):
     read = run.manifest("sft")
     assert read == made and (read.stage, read.recipe_hash, read.seed, read.inputs, read.device) == ("sft", "r1", 7, INPUTS, "cpu")
     assert read.outputs == {"sft/step-000002/weights.safetensors": sha256(run.path / "sft/step-000002/weights.safetensors")}
-    assert read.versions["torch"].startswith("2.13") and read.started.endswith("Z") and read.seconds >= 0
+    assert read.versions["torch"].startswith("2.13") and read.started.endswith("Z") and read.seconds == 1.5
 
 
 def test_no_manifest_is_not_finished(run):
@@ -44,7 +44,7 @@ def test_the_manifest_is_written_last_so_a_failure_before_it_leaves_the_stage_un
     monkeypatch.setattr(module, "write_atomically", lambda path, text: (_ for _ in ()).throw(OSError(28, "No space left on device")))
     run.stage("sft").mkdir(parents=True)
     with pytest.raises(OSError, match="No space"):
-        run.finish("sft", recipe_hash="r1", seed=0, inputs={}, device="", started=0.0)
+        run.finish("sft", recipe_hash="r1", seed=0, inputs={}, device="", started=0.0, seconds=0.0)
     assert run.state("sft", "r1", {}) == "unfinished"
 
 

@@ -15,6 +15,7 @@ from conftest import RECIPE, start
 
 from pharmgpt.pipeline import NAMES
 from pharmgpt.run.directory import RunDir
+from pharmgpt.run.metrics import read_metrics
 
 TRAINED = ("pretrain", "sft", "reward", "ppo")
 PATIENCE_SECONDS, TRIES = 60, 3
@@ -49,10 +50,10 @@ def kill_in(run: Path, stage: str, is_time: Callable[[Path], bool]) -> None:
 
 
 def digests(run: Path) -> dict[str, str]:
-    """Weights, optimiser states, transcripts, samples, scores, results: all files but those with clocks."""
+    """Weights, optimiser states, transcripts, samples, scores, results: all files but those with clocks and those moved aside."""
     clocks = {"manifest.json", "metrics.jsonl", "timings.json", "report.html", ".lock"}
     return {str(path.relative_to(run)): hashlib.sha256(path.read_bytes()).hexdigest()
-            for path in sorted(run.rglob("*")) if path.is_file() and path.name not in clocks}
+            for path in sorted(run.rglob("*")) if path.is_file() and path.name not in clocks and ".damaged-" not in str(path)}
 
 
 @pytest.mark.parametrize("stage", [*TRAINED, "preferences", "exam/ppo"])
@@ -64,20 +65,31 @@ def test_a_stage_killed_and_run_again_is_equal_to_the_byte(stage, line, finished
     assert done.out.count("finished before") == len(NAMES) - 1
 
 
-def test_a_kill_that_tears_the_newest_checkpoint_costs_only_its_steps(line, finished, command):
-    kill_in(line, "sft", past_its_first_checkpoint)
-    torn = max((line / "sft").glob("step-*")) / "weights.safetensors"
-    torn.write_bytes(torn.read_bytes()[:1000])
-    assert command("run", RECIPE, "--out", line).code == 0
+@pytest.mark.parametrize("name", ["weights.safetensors", "optimizer.safetensors", "state.json", "model.json", "SHA256SUMS"])
+def test_a_torn_checkpoint_is_moved_aside_and_costs_only_its_steps(line, finished, command, name, caplog):
+    reopened(line, "sft")
+    torn = max((line / "sft").glob("step-*")) / name
+    torn.write_bytes(torn.read_bytes()[:50])
+    done = command("run", RECIPE, "--out", line)
+    assert done.code == 0 and done.out.count("finished before") == len(NAMES) - 1
     assert digests(line) == digests(finished)
+    assert f"{torn}: damaged" in caplog.text and "moved to" in caplog.text
+    assert (line / "sft.damaged-1" / torn.parent.name / name).read_bytes() == torn.read_bytes()[:50]
+    assert [record["step"] for record in read_metrics(line / "sft/metrics.jsonl")] == [
+        record["step"] for record in read_metrics(finished / "sft/metrics.jsonl")]
+
+
+def reopened(run: Path, stage: str) -> None:
+    """All steps are done; the manifest is not written."""
+    directory = RunDir(run)
+    manifest = directory.manifest(stage)
+    directory.begin(stage, manifest.recipe_hash, manifest.inputs)
+    (run / stage / "manifest.json").unlink()
 
 
 def test_a_kill_before_the_manifest_repeats_nothing_and_leaves_no_half_deleted_checkpoint(line, finished, command):
     """All steps are done, an old checkpoint is half deleted, the manifest is not written."""
-    directory = RunDir(line)
-    manifest = directory.manifest("pretrain")
-    directory.begin("pretrain", manifest.recipe_hash, manifest.inputs)
-    (line / "pretrain/manifest.json").unlink()
+    reopened(line, "pretrain")
     (line / "pretrain/step-000004").mkdir()
     (line / "pretrain/step-000004/model.json").write_text("{}")
     logged = (line / "pretrain/metrics.jsonl").read_bytes()

@@ -12,7 +12,7 @@ from pharmgpt.text.tokenizer import train_tokenizer
 from pharmgpt.train import ppo as stage
 from pharmgpt.train.batches import BatchError
 from pharmgpt.train.best_of_n import best_of_n, kl_bound
-from pharmgpt.train.judge import Judge, token_scores, write_judge
+from pharmgpt.train.judge import Judge, judge_facts, token_scores
 from pharmgpt.train.optimizer import NonFiniteError
 from pharmgpt.train.ppo import (KLConfig, Measured, PPOConfig, StepConfig, draw, measure, minibatches, next_coefficient, policy_logprobs,
                                 token_rewards)
@@ -41,6 +41,9 @@ class Records(list):
     def truncate(self, after_step):
         self[:] = [record for record in self if record["step"] <= after_step]
 
+    def stop_asked(self):
+        return False
+
     def iterations(self):
         return [record for record in self if "kl_coefficient" in record]
 
@@ -58,8 +61,7 @@ def folders(tmp_path):
     """(policy, judge) as SFT and the reward stage would leave them."""
     save_model(random_everywhere(Transformer(SHAPE), 0), tmp_path / "sft")
     judge = random_everywhere(RewardModel(SHAPE), 1)
-    save_model(judge, tmp_path / "reward")
-    write_judge(tmp_path / "reward", Judge(judge, TOKENIZER))
+    save_model(judge, tmp_path / "reward", judge=judge_facts(Judge(judge, TOKENIZER)))
     return tmp_path / "sft", tmp_path / "reward"
 
 

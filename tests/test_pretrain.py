@@ -33,6 +33,9 @@ class ListLog:
         self.truncated.append(after_step)
         self.records = [record for record in self.records if record["step"] <= after_step]
 
+    def stop_asked(self) -> bool:
+        return False
+
 
 @pytest.fixture(scope="module")
 def tokenizer():

@@ -1,11 +1,14 @@
 """A model on disk: weights.safetensors and model.json. What a model is travels with its weights; nothing here can execute code.
 
 model.json is written last and holds the weights' SHA-256, so a torn or altered pair is noticed and named instead of answering nonsense.
+A sealed folder also holds SHA256SUMS, so that one changed bit in any of its files is noticed (`sha256sum -c` reads it too).
+Whatever is written appears whole or not at all, also after a power cut: temporary name, fsync, rename, fsync of the folder.
 """
 import contextlib
 import hashlib
 import json
 import os
+import re
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -19,7 +22,7 @@ from torch import Tensor, nn
 from pharmgpt.model.scalar_head import RewardModel, ValueModel
 from pharmgpt.model.transformer import ModelConfig, Transformer
 
-WEIGHTS, DESCRIPTION = "weights.safetensors", "model.json"
+WEIGHTS, DESCRIPTION, SUMS = "weights.safetensors", "model.json", "SHA256SUMS"
 KINDS = (Transformer, RewardModel, ValueModel)
 
 
@@ -27,11 +30,12 @@ class CheckpointError(ValueError):
     """A checkpoint that is missing or damaged: the message names the file, what was found and the fix."""
 
 
-def save_model(model: nn.Module, folder: Path) -> None:
-    """Write `model` (with `.config` and `.kind`) into `folder`; each file appears whole or not at all."""
+def save_model(model: nn.Module, folder: Path, **more: object) -> None:
+    """Write `model` (with `.config` and `.kind`) into `folder`; each file appears whole or not at all. `more` goes into model.json."""
     folder.mkdir(parents=True, exist_ok=True)
     digest = save_tensors(model.state_dict(), folder / WEIGHTS)
-    write_json({"format": 1, "kind": model.kind, "config": model.config.model_dump(), "weights_sha256": digest}, folder / DESCRIPTION)
+    described = {"format": 1, "kind": model.kind, "config": model.config.model_dump(), "weights_sha256": digest}
+    write_json(described | more, folder / DESCRIPTION)
 
 
 def load_model(folder: Path, kinds: Sequence[type[nn.Module]] = KINDS) -> nn.Module:
@@ -67,6 +71,8 @@ def read_description(folder: Path) -> dict:
     path = folder / DESCRIPTION
     if not path.is_file():
         raise CheckpointError(f"{path}: no such file. A checkpoint is a folder with {WEIGHTS} and {DESCRIPTION}.")
+    if (folder / SUMS).is_file() and sum_line(path) not in (folder / SUMS).read_text(encoding="utf-8", errors="replace"):
+        raise CheckpointError(f"{path}: damaged: its SHA-256 is not the one in {SUMS}. Use an older step or run the stage again.")
     try:
         description = json.loads(path.read_text(encoding="utf-8"))
     except ValueError as error:
@@ -83,8 +89,7 @@ def save_tensors(tensors: Mapping[str, Tensor], path: Path) -> str:
     content = save({name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()})
     temporary = path.with_name(path.name + ".tmp")
     temporary.write_bytes(content)
-    _sync(temporary)
-    os.replace(temporary, path)
+    _commit(temporary, path)
     return hashlib.sha256(content).hexdigest()
 
 
@@ -105,8 +110,45 @@ def load_tensors(path: Path, digest: str) -> dict[str, Tensor]:
 def write_json(value: object, path: Path) -> None:
     temporary = path.with_name(path.name + ".tmp")
     temporary.write_text(json.dumps(value, indent=1) + "\n", encoding="utf-8")
-    _sync(temporary)
-    os.replace(temporary, path)
+    _commit(temporary, path)
+
+
+def seal(folder: Path) -> None:
+    """Write the checksums of all that `folder` holds, last."""
+    temporary = folder / f"{SUMS}.tmp"
+    sums = _sums(folder)
+    temporary.write_text(sums, encoding="utf-8")
+    _commit(temporary, folder / SUMS)
+
+
+def require_intact(folder: Path) -> None:
+    """Every byte of a sealed folder is as it was written, the checksums' own included; else CheckpointError names the damaged files."""
+    try:
+        written, found = (folder / SUMS).read_bytes(), _sums(folder).encode()
+    except OSError as error:
+        raise CheckpointError(f"{error.filename or folder}: cannot be read ({error.strerror})") from None
+    if written == found:
+        return
+    damaged = _differing_names(written, found)
+    raise CheckpointError(f"{folder / damaged[0]}: damaged: its SHA-256 is not the one that {SUMS} holds"
+                          + (f" ({len(damaged)} files: {', '.join(damaged)})" if len(damaged) > 1 else ""))
+
+
+def _differing_names(written: bytes, found: bytes) -> list[str]:
+    """Whose lines differ; where `written` is no list of checksums, the list itself."""
+    if not re.fullmatch(rb"([0-9a-f]{64}  [\w.-]+\n)+", written):
+        return [SUMS]
+    return sorted({line.rpartition(b"  ")[2].decode() for line in set(written.splitlines()) ^ set(found.splitlines())})
+
+
+def sum_line(path: Path) -> str:
+    return f"{sha256(path)}  {path.name}\n"
+
+
+def _sums(folder: Path) -> str:
+    """Of all files but hidden ones, which desktops and network disks strew about."""
+    named = (path for path in sorted(folder.iterdir()) if not path.name.startswith((SUMS, ".")))
+    return "".join(map(sum_line, named))
 
 
 @contextlib.contextmanager
@@ -117,11 +159,21 @@ def atomic_folder(path: Path) -> Iterator[Path]:
     temporary.mkdir(parents=True)
     try:
         yield temporary
+        sync(temporary)
         if path.exists():
-            shutil.rmtree(path)
+            remove_folder(path)
         os.replace(temporary, path)
+        sync(path.parent)
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
+
+
+def remove_folder(path: Path) -> None:
+    """Delete a folder so that a kill in the middle leaves no half of it under its name."""
+    doomed = path.with_name(f".{path.name}.old.tmp")
+    shutil.rmtree(doomed, ignore_errors=True)
+    os.replace(path, doomed)
+    shutil.rmtree(doomed)
 
 
 def sha256(path: Path) -> str:
@@ -129,9 +181,19 @@ def sha256(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def _sync(path: Path) -> None:
-    with open(path, "rb") as file:
-        os.fsync(file.fileno())
+def sync(path: Path) -> None:
+    """Have a file's content, or a folder's names, reach the disk."""
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _commit(temporary: Path, path: Path) -> None:
+    sync(temporary)
+    os.replace(temporary, path)
+    sync(path.parent)
 
 
 def _shape(tensor: torch.Tensor | None) -> str:

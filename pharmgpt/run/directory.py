@@ -8,6 +8,7 @@ import hashlib
 import json
 import os
 import platform
+import shutil
 import subprocess
 import sys
 import time
@@ -93,20 +94,24 @@ class RunDir:
         return [name for name, digest in manifest.outputs.items()
                 if not (self.path / name).is_file() or sha256(self.path / name) != digest]
 
-    def finish(self, stage: str, *, recipe_hash: str, seed: int, inputs: Mapping[str, str], device: str, started: float) -> Manifest:
-        """Hash what the stage left and write its manifest, last and atomically."""
+    def finish(self, stage: str, *, recipe_hash: str, seed: int, inputs: Mapping[str, str], device: str, started: float,
+               seconds: float) -> Manifest:
+        """Hash what the stage left and write its manifest, last and atomically. `seconds` is no difference of clock times: clocks jump."""
         commit, dirty = git_state()
+        self._sync(stage)
         manifest = Manifest(
             stage=stage, command=" ".join(sys.argv), recipe_hash=recipe_hash, seed=seed, commit=commit, dirty=dirty, inputs=dict(inputs),
             outputs=self.output_hashes(stage), versions=installed_versions(), device=device,
-            started=time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(started)), seconds=round(time.time() - started, 2),
+            started=time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(started)), seconds=round(seconds, 2),
         )
         write_atomically(self.stage(stage) / "manifest.json", json.dumps(asdict(manifest), indent=1, sort_keys=True) + "\n")
         (self.stage(stage) / BEGUN).unlink(missing_ok=True)
         return manifest
 
     def begin(self, stage: str, recipe_hash: str, inputs: Mapping[str, str]) -> None:
-        """Note what a stage is begun from, before its first byte is written."""
+        """Note what a stage is begun from, before its first byte is written, and clear away what a kill left half written."""
+        for path in list(self.stage(stage).rglob("*.tmp")):
+            shutil.rmtree(path) if path.is_dir() else path.unlink(missing_ok=True)
         write_atomically(self.stage(stage) / BEGUN, json.dumps(_origin(recipe_hash, inputs)) + "\n")
 
     def begun_otherwise(self, stage: str, recipe_hash: str, inputs: Mapping[str, str]) -> bool:
@@ -122,6 +127,12 @@ class RunDir:
         files = sorted(path for path in self.stage(stage).rglob("*") if path.is_file() and path.name not in VOLATILE)
         return {str(path.relative_to(self.path)): sha256(path) for path in files}
 
+    def _sync(self, stage: str) -> None:
+        """All that the manifest will name is on the disk before the manifest is."""
+        folder = self.stage(stage)
+        for path in [*folder.rglob("*"), folder, folder.parent, self.path]:
+            _sync(path)
+
     def set_aside(self, stage: str, why: str) -> Path:
         """Move a stage's folder to <stage>.<why>-N, so that nothing is lost; returns where it went."""
         source = self.stage(stage)
@@ -131,13 +142,21 @@ class RunDir:
 
     @contextmanager
     def locked(self) -> Iterator[None]:
-        """Hold the run for this process; a second one is refused instead of writing into the first one's files."""
+        """Hold the run for this process; a second one is refused instead of writing into the first one's files.
+
+        The system holds the lock and drops it when the process ends, however it ends: the file alone means nothing.
+        """
         self.path.mkdir(parents=True, exist_ok=True)
-        with open(self.path / ".lock", "w", encoding="utf-8") as file:
+        with open(self.path / ".lock", "a+", encoding="utf-8") as file:
+            file.seek(0)
             try:
                 fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
-                raise RunError(f"{self.path} is in use by another pharmgpt run; wait for it, or give another --out") from None
+                raise RunError(f"{self.path} is in use by another pharmgpt run (process {file.read().strip() or 'unknown'}); wait for it, "
+                               "stop it with Ctrl-C (it saves first), or give another --out") from None
+            file.truncate(0)
+            file.write(f"{os.getpid()}\n")
+            file.flush()
             yield
 
 
@@ -159,11 +178,16 @@ def write_atomically(path: Path, text: str) -> None:
         file.flush()
         os.fsync(file.fileno())
     temporary.replace(path)
-    folder = os.open(path.parent, os.O_RDONLY)
+    _sync(path.parent)
+
+
+def _sync(path: Path) -> None:
+    """Have a file's content, or a folder's names, reach the disk."""
+    descriptor = os.open(path, os.O_RDONLY)
     try:
-        os.fsync(folder)
+        os.fsync(descriptor)
     finally:
-        os.close(folder)
+        os.close(descriptor)
 
 
 def git_state() -> tuple[str, bool]:

@@ -12,23 +12,28 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
 from pharmgpt.run.directory import write_atomically
+from pharmgpt.run.signals import Signals
 
 SHOWN = ("loss", "dev_loss", "accuracy", "reward", "gold", "kl", "tokens_per_second")
 
 
 class Log(Protocol):
-    """What a stage may say."""
+    """What a stage may say, and how it learns that somebody wants it to stop."""
 
     def write(self, record: dict) -> None: ...
 
     def truncate(self, after_step: int) -> None: ...
 
+    def stop_asked(self) -> bool: ...
+
+    def stop(self, step: int) -> None: ...
+
 
 class MetricLog:
     """Appends records to metrics.jsonl, and shows them."""
 
-    def __init__(self, path: Path, stage: str, steps: int | None, console: Console):
-        self.path, self.stage, self.steps, self.console = path, stage, steps, console
+    def __init__(self, path: Path, stage: str, steps: int | None, console: Console, signals: Signals | None = None):
+        self.path, self.stage, self.steps, self.console, self.signals = path, stage, steps, console, signals
         self.last_line = 0.0
         path.parent.mkdir(parents=True, exist_ok=True)
         self.bar = _bar(console) if console.is_terminal else None
@@ -39,6 +44,10 @@ class MetricLog:
     def write(self, record: dict) -> None:
         with open(self.path, "a", encoding="utf-8") as file:
             file.write(json.dumps(record) + "\n")
+        if "spike" in record:
+            self.console.print(f"{self.stage} step {record['step']}: the loss {_short(record['spike'])} is far above its running median "
+                               f"{_short(record['running_median'])}", highlight=False)
+            return
         detail = "  ".join(f"{key} {_short(record[key])}" for key in SHOWN if isinstance(record.get(key), (int, float)))
         step = record.get("step", 0)
         if self.bar:
@@ -54,6 +63,15 @@ class MetricLog:
             return
         lines = [line for line in self.path.read_text(encoding="utf-8").splitlines() if _step(line) <= after_step] if after_step else []
         write_atomically(self.path, "".join(line + "\n" for line in lines))
+
+    def stop_asked(self) -> bool:
+        return self.signals is not None and self.signals.received is not None
+
+    def stop(self, step: int) -> None:
+        """Leave the stage: what it needs to go on is on disk."""
+        self.close()
+        self.console.print(f"{self.stage:<13} stopped after step {step}; its checkpoint is written", highlight=False)
+        self.signals.stop()
 
     def close(self) -> None:
         if self.bar:

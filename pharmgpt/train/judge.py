@@ -15,7 +15,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from pharmgpt.model.checkpoint import DESCRIPTION, CheckpointError, load_model, read_description, write_json
+from pharmgpt.model.checkpoint import DESCRIPTION, CheckpointError, load_model, read_description
 from pharmgpt.model.device import EAGER, Device, autocast
 from pharmgpt.model.scalar_head import RewardModel, ScalarModel
 from pharmgpt.text.chat import render_judged, spoken
@@ -141,10 +141,9 @@ def pair_items(pair: PreferencePair) -> tuple[Item, Item]:
     return Item(pair.reference, pair.messages, pair.chosen), Item(pair.reference, pair.messages, pair.rejected)
 
 
-def write_judge(folder: Path, judge: Judge) -> None:
-    """Add to the model.json of `folder` how its reward model reads."""
-    facts = {"reader": judge.reader, "reads_reference": judge.reads_reference, "offset": judge.offset, "scale": judge.scale}
-    write_json(read_description(folder) | {"judge": facts}, folder / DESCRIPTION)
+def judge_facts(judge: Judge) -> dict[str, object]:
+    """What model.json says under `judge`: how its reward model reads."""
+    return {"reader": judge.reader, "reads_reference": judge.reads_reference, "offset": judge.offset, "scale": judge.scale}
 
 
 def load_judge(folder: Path, tokenizer: Tokenizer) -> Judge:

@@ -3,6 +3,7 @@
 Muon (Jordan et al. 2024) orthogonalises each matrix's momentum; it costs about a tenth of a small step and still wins per second.
 """
 import math
+from collections.abc import Mapping
 from itertools import groupby
 from pathlib import Path
 
@@ -65,7 +66,8 @@ def orthogonalised(x: Tensor, coefficients: tuple[float, float, float], steps: i
 
 
 class NonFiniteError(ArithmeticError):
-    """The loss or a gradient is not a finite number. The weights were not touched; the message names the replay bundle."""
+    """A loss, gradient, score, log-probability, reward or value is not a finite number. The weights were not touched; the message names
+    the replay bundle."""
 
 
 def split_parameters(model: nn.Module) -> tuple[list[nn.Parameter], list[nn.Parameter]]:
@@ -103,29 +105,35 @@ class Replay:
     def __init__(self, out: Path, step: int, model: nn.Module, tensors: dict[str, Tensor]):
         self.out, self.step, self.model, self.tensors = out, step, model, tensors
 
-    def write(self, loss: float, grad_norm: float) -> Path:
+    def write(self, largest: Mapping[str, float]) -> Path:
         folder = self.out / f"replay-{self.step:06d}"
         save_model(self.model, folder)
         save_tensors(self.tensors, folder / "batch.safetensors")
-        write_json({"step": self.step, "loss": repr(loss), "grad_norm": repr(grad_norm)}, folder / "replay.json")
+        write_json({"step": self.step} | {name: repr(value) for name, value in largest.items()}, folder / "replay.json")
         return folder
 
 
-def take_step(loss: Tensor, model: nn.Module, optimizers: dict[str, Optimizer], clip_norm: float, replay: Replay) -> Tensor:
-    """Backward, clip, check, update. Returns the gradient norm before clipping; raises NonFiniteError BEFORE weights change."""
+def take_step(loss: Tensor, model: nn.Module, optimizers: dict[str, Optimizer], clip_norm: float, replay: Replay,
+              also: Mapping[str, Tensor] | None = None) -> Tensor:
+    """Backward, clip, check (the loss, the gradient and `also`), update. Returns the gradient norm before clipping; raises NonFiniteError
+    BEFORE weights change."""
     for optimizer in optimizers.values():
         optimizer.zero_grad(set_to_none=True)
     loss.backward()
     grad_norm = nn.utils.clip_grad_norm_(model.parameters(), clip_norm, foreach=True)
-    require_finite(loss, grad_norm, replay)
+    require_finite({"loss": loss, "gradient_norm": grad_norm} | (also or {}), replay)
     for optimizer in optimizers.values():
         optimizer.step()
     return grad_norm
 
 
-def require_finite(loss: Tensor, grad_norm: Tensor, replay: Replay) -> None:
-    loss_value, norm = loss.item(), grad_norm.item()
-    if not (math.isfinite(loss_value) and math.isfinite(norm)):
-        folder = replay.write(loss_value, norm)
-        raise NonFiniteError(f"step {replay.step}: loss {loss_value}, gradient norm {norm}; the weights were not updated. "
-                             f"The batch and the weights before it are in {folder}. Lower the learning rates, or look at that batch.")
+def require_finite(tensors: Mapping[str, Tensor], replay: Replay) -> None:
+    """All of `tensors` in one look: the largest magnitude of each, because what is not finite wins every maximum."""
+    found = torch.stack([tensor.detach().abs().max().float() for tensor in tensors.values()]).tolist()
+    if all(map(math.isfinite, found)):
+        return
+    largest = dict(zip(tensors, found, strict=True))
+    folder = replay.write(largest)
+    said = ", ".join(f"{name.replace('_', ' ')} {value:.4g}" for name, value in largest.items())
+    raise NonFiniteError(f"step {replay.step}: {said}; the weights were not updated. "
+                         f"The batch and the weights before it are in {folder}. Lower the learning rates, or look at that batch.")

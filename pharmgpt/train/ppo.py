@@ -23,7 +23,7 @@ from pydantic import BaseModel, ConfigDict, Field, NonNegativeFloat, NonNegative
 from torch import Tensor
 from torch.optim import AdamW
 
-from pharmgpt.model.checkpoint import load_model, load_weights, save_model
+from pharmgpt.model.checkpoint import load_model
 from pharmgpt.model.device import Device, autocast
 from pharmgpt.model.scalar_head import ValueModel
 from pharmgpt.model.transformer import Transformer
@@ -36,8 +36,9 @@ from pharmgpt.train.advantages import explained_variance, gae, whiten
 from pharmgpt.train.batches import Batch, BatchError, Ledger
 from pharmgpt.train.judge import Judge, inputs, load_judge, score, token_scores
 from pharmgpt.train.losses import clipped_surrogate_loss, clipped_value_loss, kl_estimates
-from pharmgpt.train.optimizer import Replay, take_step
+from pharmgpt.train.optimizer import Replay, require_finite, take_step
 from pharmgpt.train.rollout import Rollout, items_of, pack_rollout, roll_out
+from pharmgpt.train.spikes import SpikeWatch
 from pharmgpt.train.state import TrainState
 
 Monitor = Callable[[list[str], list[str], list[bool]], dict[str, float]]  # question ids, answers, ended → {"gold": …, …}
@@ -102,9 +103,13 @@ class Measured(NamedTuple):
     entropy: Tensor
     values: Tensor
 
+    def where(self, is_action: Tensor) -> dict[str, Tensor]:
+        """All of it by name, 0 where nothing was chosen."""
+        return {name: torch.where(is_action, tensor, 0.0) for name, tensor in self._asdict().items()}
+
 
 class Experience(NamedTuple):
-    """What an update learns from: (R, T) each. `rows` picks a minibatch."""
+    """What an update learns from: (R, T) each. `rows` picks a minibatch; `tensors` is what a replay bundle holds of it."""
 
     batch: Batch
     is_action: Tensor
@@ -115,6 +120,9 @@ class Experience(NamedTuple):
 
     def rows(self, chosen: Tensor) -> "Experience":
         return Experience(Batch(*(tensor[chosen] for tensor in self.batch)), *(tensor[chosen] for tensor in self[1:]))
+
+    def tensors(self) -> dict[str, Tensor]:
+        return self.batch._asdict() | dict(zip(self._fields[1:], self[1:], strict=True))
 
 
 def ppo(config: PPOConfig, tokenizer: Tokenizer, prompts: Sequence[Question], *, policy_dir: Path, reward_dir: Path,
@@ -129,12 +137,14 @@ def ppo(config: PPOConfig, tokenizer: Tokenizer, prompts: Sequence[Question], *,
     update = config.update
     policy_optimizer = {"policy": AdamW(policy.parameters(), lr=update.policy_lr, betas=(0.9, 0.95), weight_decay=0.0, fused=True)}
     critic_optimizer = {"critic": AdamW(critic.parameters(), lr=update.critic_lr, betas=(0.9, 0.95), weight_decay=0.0, fused=True)}
-    state = TrainState(average, policy_optimizer | critic_optimizer, modules={"critic": critic, "policy": policy},
+    best = {"best": load_model(policy_dir, [Transformer]).to(device.type)} if config.stop_after is not None else {}
+    state = TrainState(average, policy_optimizer | critic_optimizer, modules={"critic": critic, "policy": policy} | best,
                        extra={"kl_coefficient": config.kl.coefficient, "best_gold": None, "checks_since_best": 0, "stopped": False})
     log.truncate(states.resume(out, state))
     logprobs_of, values_of = device.compiled(policy_logprobs), device.compiled(token_scores)
+    watch = SpikeWatch(log)
     if state.step == 0:
-        log.write({"step": 0} | check(config, state, tokenizer, judge, dev_questions, monitor, out, device))
+        log.write({"step": 0} | check(config, state, tokenizer, judge, dev_questions, monitor, device))
 
     while state.step < config.iterations and not state.extra["stopped"]:
         clock = time.perf_counter()
@@ -153,6 +163,7 @@ def ppo(config: PPOConfig, tokenizer: Tokenizer, prompts: Sequence[Question], *,
         before = measure(logprobs_of, values_of, policy, reference, critic, batch, config, device)
         paid = scores - config.missing_end_penalty * (~ended)  # (N,)
         rewards = token_rewards(before, is_action, paid, packed.last_action, coefficient)  # (R, T)
+        require_finite({"score": scores, "reward": rewards} | before.where(is_action), Replay(out, iteration, policy, batch._asdict()))
 
         # Advantages.
         advantages, returns = gae(rewards, before.values, is_action, update.gamma, update.lam)
@@ -163,15 +174,15 @@ def ppo(config: PPOConfig, tokenizer: Tokenizer, prompts: Sequence[Question], *,
         steps = []
         for rows in minibatches(len(batch.ids), update.rows, update.epochs, seed, iteration):
             mini = experience.rows(rows.to(device.type))
-            replay = Replay(out, iteration, policy, mini.batch._asdict())
             values = values_of(critic, *inputs(mini.batch), device.autocast_dtype)  # (rows, T)
             value_loss = clipped_value_loss(values, mini.values, mini.returns, mini.is_action, update.value_clip)
-            take_step(value_loss, critic, critic_optimizer, update.clip_norm, replay)
+            take_step(value_loss, critic, critic_optimizer, update.clip_norm, Replay(out, iteration, critic, mini.tensors()))
             record = {"value_loss": value_loss.item()}
             if learns:
                 logprobs, _ = logprobs_of(policy, *inputs(mini.batch), mini.batch.targets, config.temperature, device.autocast_dtype)
                 surrogate = clipped_surrogate_loss(logprobs, mini.logprobs, mini.advantages, mini.is_action, update.clip)
-                grad_norm = take_step(surrogate.loss, policy, policy_optimizer, update.clip_norm, replay)
+                grad_norm = take_step(surrogate.loss, policy, policy_optimizer, update.clip_norm,
+                                      Replay(out, iteration, policy, mini.tensors()))
                 record |= {"policy_loss": surrogate.loss.item(), "clip_fraction": surrogate.clip_fraction.item(),
                            "ratio_deviation": surrogate.ratio_deviation.item(), "grad_norm": grad_norm.item()}
             steps.append(record)
@@ -186,19 +197,19 @@ def ppo(config: PPOConfig, tokenizer: Tokenizer, prompts: Sequence[Question], *,
 
         log.write({"step": state.step, "kl_coefficient": coefficient, "seconds": time.perf_counter() - clock}
                   | answer_metrics(rollout, scores, monitor) | policy_metrics(before, experience, rollout) | update_metrics(steps))
+        watch.see(state.step, float(np.mean([record["value_loss"] for record in steps])))
         last = state.step == config.iterations
         if state.step % config.dev_every == 0 or last:
-            found = check(config, state, tokenizer, judge, dev_questions, monitor, out, device)
+            found = check(config, state, tokenizer, judge, dev_questions, monitor, device)
             state.extra["stopped"] = config.stop_after is not None and (last or state.extra["checks_since_best"] >= config.stop_after)
             if state.extra["stopped"]:
-                load_weights(average, out / "best")
+                average.load_state_dict(best["best"].state_dict())
             if last or state.extra["stopped"]:
                 asked, generator = draw(prompts, config.prompts, state.step, seed), generator_of(seed, state.step)
                 found["delivered_kl"] = departure(average, reference, critic, asked, generator, logprobs_of, values_of, tokenizer, config,
                                                   device)
             log.write({"step": state.step} | found)
-        if state.step % config.checkpoint_every == 0 or last or state.extra["stopped"]:
-            states.save(out, state)
+        states.save_when(state.step % config.checkpoint_every == 0 or last or state.extra["stopped"], out, state, log)
     return states.newest_step(out)
 
 
@@ -294,7 +305,7 @@ def minibatches(rows: int, size: int, epochs: int, seed: int, iteration: int) ->
 
 
 def check(config: PPOConfig, state: TrainState, tokenizer: Tokenizer, judge: Judge, questions: Sequence[Question], monitor: Monitor,
-          out: Path, device: Device) -> dict[str, float]:
+          device: Device) -> dict[str, float]:
     """Greedy answers to the dev questions, as dev_…; remembers the best gold and, if the stage may stop there, its weights."""
     if not questions:
         return {}
@@ -306,7 +317,7 @@ def check(config: PPOConfig, state: TrainState, tokenizer: Tokenizer, judge: Jud
         better = best is None or found["gold"] > best
         state.extra |= {"best_gold": found["gold"], "checks_since_best": 0} if better else {"checks_since_best": since + 1}
         if better:
-            save_model(state.model, out / "best")
+            state.modules["best"].load_state_dict(state.model.state_dict())
     return {f"dev_{name}": value for name, value in found.items()}
 
 

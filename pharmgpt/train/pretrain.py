@@ -21,6 +21,7 @@ from pharmgpt.train import state as states
 from pharmgpt.train.batches import Batch, Segment, all_batches, batches, document_segments
 from pharmgpt.train.losses import language_model_loss
 from pharmgpt.train.optimizer import OptimizerConfig, Replay, lr_scale, make_optimizers, set_lr, take_step
+from pharmgpt.train.spikes import SpikeWatch
 from pharmgpt.train.state import TrainState
 
 
@@ -54,7 +55,7 @@ def pretrain(config: PretrainConfig, tokenizer: Tokenizer, documents: Iterable[D
     if state.step == 0:
         log.write({"step": 0, "ln_vocab": math.log(shape.vocab_size), "unigram_entropy": unigram_entropy(segments, shape.vocab_size)})
     loss_of = device.compiled(language_model_loss)
-    pace = Pace(config.rows * config.row_tokens)
+    pace, watch = Pace(config.rows * config.row_tokens), SpikeWatch(log)
 
     while state.step < config.steps:
         batch = next(data).to(device.type)
@@ -63,6 +64,7 @@ def pretrain(config: PretrainConfig, tokenizer: Tokenizer, documents: Iterable[D
         loss = loss_of(model, *batch, device.autocast_dtype)
         grad_norm = take_step(loss, model, optimizers, config.optimizer.clip_norm, Replay(out, state.step, model, batch._asdict()))
         state.step += 1
+        watch.see(state.step, loss.item())
         pace.steps += 1
 
         last = state.step == config.steps
@@ -72,8 +74,7 @@ def pretrain(config: PretrainConfig, tokenizer: Tokenizer, documents: Iterable[D
         if dev_segments and (state.step % config.dev_every == 0 or last):
             log.write({"step": state.step} | held_back_loss(loss_of, model, dev_segments, bytes_of, config, device))
             pace.restart()
-        if state.step % config.checkpoint_every == 0 or last:
-            states.save(out, state)
+        states.save_when(state.step % config.checkpoint_every == 0 or last, out, state, log)
     return states.newest_step(out)
 
 

@@ -26,10 +26,11 @@ from pharmgpt.text.records import PreferencePair
 from pharmgpt.text.tokenizer import Tokenizer
 from pharmgpt.train import state as states
 from pharmgpt.train.batches import BatchError, Ledger, Segment, assemble, pack
-from pharmgpt.train.judge import Judge, Reader, answer_scores, inputs, judged_segment, log_odds, pair_items, token_scores, write_judge
+from pharmgpt.train.judge import Judge, Reader, answer_scores, inputs, judge_facts, judged_segment, log_odds, pair_items, token_scores
 from pharmgpt.train.losses import bradley_terry_loss
 from pharmgpt.train.optimizer import OptimizerConfig, Replay, lr_scale, make_optimizers, set_lr, take_step
 from pharmgpt.train.pretrain import Pace
+from pharmgpt.train.spikes import SpikeWatch
 from pharmgpt.train.state import TrainState
 
 CENTRED_ON = 1000  # pairs whose answers set offset and scale: their mean is then known to about .02 standard deviations
@@ -62,7 +63,7 @@ def train_reward(config: RewardConfig, tokenizer: Tokenizer, start: Path, pairs:
     log.truncate(states.resume(out, state))
     data = itertools.islice(pair_batches(segments, config.rows, config.row_tokens, seed), state.step, None)
     scores_of = device.compiled(token_scores)
-    pace = Pace(config.rows * config.row_tokens)
+    pace, watch = Pace(config.rows * config.row_tokens), SpikeWatch(log)
 
     while state.step < config.steps:
         rows = next(data)
@@ -71,8 +72,10 @@ def train_reward(config: RewardConfig, tokenizer: Tokenizer, start: Path, pairs:
         set_lr(optimizers, config.optimizer, scale)
         r = answer_scores(scores_of(model, *inputs(batch), device.autocast_dtype), batch, rows)  # (2N,)
         loss = bradley_terry_loss(r[0::2], r[1::2])
-        grad_norm = take_step(loss, model, optimizers, config.optimizer.clip_norm, Replay(out, state.step, model, batch._asdict()))
+        grad_norm = take_step(loss, model, optimizers, config.optimizer.clip_norm, Replay(out, state.step, model, batch._asdict()),
+                              also={"score": r})
         state.step += 1
+        watch.see(state.step, loss.item())
         pace.steps += 1
 
         last = state.step == config.steps
@@ -82,9 +85,9 @@ def train_reward(config: RewardConfig, tokenizer: Tokenizer, start: Path, pairs:
         if dev_pairs and (state.step % config.dev_every == 0 or last):
             log.write({"step": state.step} | dev_metrics(judge, dev_pairs, device))
             pace.restart()
-        if state.step % config.checkpoint_every == 0 or last:
-            states.save(out, state)
-    write_judge(states.newest_step(out), centred(judge, pairs, device))
+        if last:
+            state.facts = {"judge": judge_facts(centred(judge, pairs, device))}
+        states.save_when(state.step % config.checkpoint_every == 0 or last, out, state, log)
     return states.newest_step(out)
 
 

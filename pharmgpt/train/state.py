@@ -1,12 +1,15 @@
-"""All that a resume needs, as one folder a step: out/step-NNNNNN/{weights.safetensors model.json optimizer.safetensors state.json}.
+"""All that a resume needs, as one folder a step: out/step-NNNNNN/{weights.safetensors model.json optimizer.safetensors state.json
+SHA256SUMS}.
 
 A stage killed at any time and started again ends with bit-identical weights: a step folder appears whole or not at all, the data order
-is a pure function of (seed, step), and random generators are restored. The stage's result is its newest step.
+is a pure function of (seed, step), and random generators are restored. The stage's result is its newest step. A step whose checksums no
+longer hold is moved to <stage>.damaged-N beside the stage, and the stage goes on from the step before.
 """
+import itertools
 import json
 import logging
+import os
 import re
-import shutil
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -14,10 +17,14 @@ import torch
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
-from pharmgpt.model.checkpoint import CheckpointError, atomic_folder, load_tensors, load_weights, save_model, save_tensors, write_json
+from pharmgpt.model.checkpoint import (
+    CheckpointError, atomic_folder, load_tensors, load_weights, remove_folder, require_intact, save_model, save_tensors, seal, write_json,
+)
+from pharmgpt.run.metrics import Log
 
 KEPT_STEPS = 2
 OPTIMIZER, STATE = "optimizer.safetensors", "state.json"
+STOPPED = "stopped"  # an empty file: this step was due to nobody, so it goes once there is a newer one
 
 
 @dataclass
@@ -29,35 +36,58 @@ class TrainState:
     modules: dict[str, nn.Module] = field(default_factory=dict)
     generators: dict[str, torch.Generator] = field(default_factory=dict)
     extra: dict = field(default_factory=dict)  # JSON values: an adaptive coefficient, a best score
+    facts: dict = field(default_factory=dict)  # JSON values that travel with the weights, in model.json: how a judge reads
     step: int = 0  # updates done
 
 
-def save(out: Path, state: TrainState, kept: int = KEPT_STEPS) -> Path:
-    """Write out/step-NNNNNN and delete all but the newest `kept` steps; returns the folder."""
+def save(out: Path, state: TrainState, kept: int = KEPT_STEPS, due: bool = True) -> Path:
+    """Write out/step-NNNNNN and delete all but the newest `kept` steps; returns the folder. One that is not `due` drives out none."""
     folder = step_folder(out, state.step)
     with atomic_folder(folder) as temporary:
-        save_model(state.model, temporary)
+        save_model(state.model, temporary, **state.facts)
         digest = save_tensors(_side_tensors(state), temporary / OPTIMIZER)
         write_json({"format": 1, "step": state.step, "optimizer_sha256": digest, "extra": state.extra}, temporary / STATE)
+        if not due:
+            (temporary / STOPPED).touch()
+        seal(temporary)
     _drop_old(out, kept)
     return folder
 
 
+def save_when(due: bool, out: Path, state: TrainState, log: Log) -> None:
+    """The end of a step: save if it is time; save and stop if somebody asked for it."""
+    stop = log.stop_asked()
+    if due or stop:
+        save(out, state, due=due)
+    if stop:
+        log.stop(state.step)
+
+
 def resume(out: Path, state: TrainState) -> int:
-    """Fill `state` in place from the newest valid step in `out`; returns its step, or 0. Names the damaged ones it skips."""
-    _drop_old(out, KEPT_STEPS)  # a kill may have left one half deleted
+    """Fill `state` in place from the newest valid step in `out`; returns its step, or 0. Moves damaged ones aside and names them."""
     for folder in reversed(step_folders(out)):
         try:
             load(folder, state)
         except CheckpointError as error:
-            logging.getLogger(__name__).warning("skipping %s: %s", folder.name, error)
+            logging.getLogger(__name__).warning("%s; moved to %s; trying the step before", error, quarantine(folder))
         else:
+            _drop_old(out, KEPT_STEPS)
             return state.step
     return 0
 
 
+def quarantine(folder: Path) -> Path:
+    """Move a damaged step to <stage>.damaged-N/ beside its stage, so that nothing is lost and nothing hashes it; returns where it went."""
+    out = folder.parent
+    aside = next(path for n in itertools.count(1) if not (path := out.with_name(f"{out.name}.damaged-{n}")).exists())
+    aside.mkdir()
+    os.rename(folder, aside / folder.name)
+    return aside / folder.name
+
+
 def load(folder: Path, state: TrainState) -> None:
-    """Fill `state` in place from one step folder. Everything is read and checked before anything is changed, the weights last."""
+    """Fill `state` in place from one step folder. Every file is checked before anything is changed."""
+    require_intact(folder)
     try:
         described = json.loads((folder / STATE).read_text(encoding="utf-8"))
         step, digest, extra = described["step"], described["optimizer_sha256"], described["extra"]
@@ -93,8 +123,12 @@ def step_folders(out: Path) -> list[Path]:
 
 
 def _drop_old(out: Path, kept: int) -> None:
-    for old in step_folders(out)[:-kept]:
-        shutil.rmtree(old)
+    """What stays does not depend on where the run was stopped meanwhile, or a stopped run would not leave what an unbroken one leaves."""
+    folders = step_folders(out)
+    stopped = [folder for folder in folders if (folder / STOPPED).exists()]
+    due = [folder for folder in folders if folder not in stopped]
+    for old in [*due[:-kept], *(folder for folder in stopped if folder != folders[-1])]:
+        remove_folder(old)
 
 
 def _side_tensors(state: TrainState) -> dict[str, Tensor]:
