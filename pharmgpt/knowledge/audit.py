@@ -9,7 +9,7 @@ from itertools import combinations
 from typing import Literal
 
 from pharmgpt.knowledge.names import fold
-from pharmgpt.knowledge.rules import Finding, interactions, parts, renal_finding, selected
+from pharmgpt.knowledge.rules import Finding, interactions, partners, parts, renal_finding, selected
 from pharmgpt.knowledge.schema import ACTIONS, Alternative, Drug, EnzymeRole, Interaction, KnowledgeBase, RenalRule, Term
 
 FIELDS = ("brands", "spellings", "renal", "hepatic", "pregnancy", "lactation", "contraindications", "boxed_warnings", "serious_effects",
@@ -258,12 +258,12 @@ def _probes(bands: list[RenalRule]) -> list[float]:
 
 def _shares_interactions(kb: KnowledgeBase, where: str, drug: Drug, other: Drug) -> Iterator[Problem]:
     """Partners of the drug's own class do not count: one replaces the other there, and both together are a duplication."""
-    partners = {each.id: found[0] for each in kb.drugs.values() if each.id != other.id and not set(each.classes) & set(drug.classes)
-                and (found := interactions(kb, drug.id, each.id)) and found[0].severity != "minor"}
-    clashes = {id: found[0] for id in partners if (found := interactions(kb, other.id, id))}
-    if partners and all(id in clashes and clashes[id].gravity() <= found.gravity() for id, found in partners.items()):
+    met = {id: found[0] for id in partners(kb, drug.id) if id != other.id and not set(kb.drugs[id].classes) & set(drug.classes)
+           and (found := interactions(kb, drug.id, id)) and found[0].severity != "minor"}
+    clashes = {id: found[0] for id in met if (found := interactions(kb, other.id, id))}
+    if met and all(id in clashes and clashes[id].gravity() <= found.gravity() for id, found in met.items()):
         yield _error("alternative", where, f"{other.id} interacts as badly with each partner of {drug.id}", "choose another drug")
-    elif both := [id for id, found in partners.items() if severe([found]) and severe([clashes[id]] if id in clashes else [])]:
+    elif both := [id for id, found in met.items() if severe([found]) and severe([clashes[id]] if id in clashes else [])]:
         yield _warning("alternative", where, f"{other.id} also has a major interaction with {', '.join(both)}",
                        "screening leaves it out there")
 
@@ -313,7 +313,7 @@ def contradictions(kb: KnowledgeBase) -> Iterator[Problem]:
     """Rules that name the drugs or classes of one pair and one harm, whose worse severity is the laxer action, or whose equal severity
     asks for different actions. An enzyme's "lower the dose" beside a hazard's "watch" is no contradiction: both can be done."""
     told, naming = set(), {rule.id for rule in kb.interactions if not {"cyp", "hazard"} & _kinds(rule)}
-    for a, b in combinations(kb.drugs, 2):
+    for a, b in ((a, b) for a in kb.drugs for b in partners(kb, a) if a < b):
         for worse, milder in combinations((each for each in interactions(kb, a, b) if each.rule in naming), 2):
             rules = frozenset((worse.rule, milder.rule))
             if rules not in told and _contradict(worse, milder):

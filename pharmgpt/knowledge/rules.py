@@ -5,7 +5,7 @@ can always say which fact spoke.
 """
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import lru_cache
+from functools import cache, lru_cache
 from itertools import product
 from typing import Literal
 
@@ -49,6 +49,12 @@ def interactions(kb: KnowledgeBase, a: str, b: str) -> list[Finding]:
     return sorted(spoken, key=Finding.gravity)
 
 
+def partners(kb: KnowledgeBase, drug: str) -> list[str]:
+    """The drugs about which and this one some rule speaks, in the order of the base."""
+    spoken = _rules_of(kb, drug)
+    return [other for other in kb.drugs if other in spoken and other != drug]
+
+
 def of_three(kb: KnowledgeBase, drugs: Sequence[str]) -> list[Finding]:
     """The rules that need three drugs, each with the first three of a list that it speaks of: "triple whammy"."""
     found = []
@@ -73,7 +79,12 @@ def _silences(kb: KnowledgeBase, one: Interaction, other: Interaction, said: str
 
 def breadth(rule: Interaction) -> int:
     """How widely a rule speaks: 0 for two drugs, 4 for two enzyme roles or hazards; a class counts 1."""
-    return sum(min({"drug": 0, "class": 1}.get(part.partition(":")[0], 2) for part in parts(side)) for side in (rule.a, rule.b))
+    return _width(rule.a) + _width(rule.b)
+
+
+@cache
+def _width(selector: str) -> int:
+    return min({"drug": 0, "class": 1}.get(part.partition(":")[0], 2) for part in parts(selector))
 
 
 def renal_finding(drug: Drug, measure: str, value: float) -> tuple[RenalRule, str] | None:
