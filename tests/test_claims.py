@@ -82,6 +82,11 @@ def test_each_claim_is_supported_contradicted_or_unknown_with_its_facts():
     assert found["alternative", "linagliptin"].status == "supported"
 
 
+def test_that_two_drugs_do_not_interact_is_no_word_about_the_kidneys():
+    checks = check_claims(KB, "Can I use metformin if my eGFR is 28?", "Allopurinol and morphine do not interact.")
+    assert checks and {check.status for check in checks} == {"unknown"}
+
+
 def test_denying_a_listed_harm_is_contradicted():
     [check] = [
         check for check in check_claims(KB, "Is metformin safe?", "Metformin never causes lactic acidosis.") if check.claim.kind == "effect"

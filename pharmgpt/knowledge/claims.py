@@ -76,7 +76,7 @@ def _said(holds: bool, fact_ids: tuple[str, ...], negated: bool) -> Found:
 
 
 def _decision(kb: KnowledgeBase, context: Context, claim: Claim) -> Found:
-    if claim.value not in CAUTION:
+    if claim.value not in CAUTION or claim.how == "none_known":  # "do not interact" says nothing of kidneys; the claim about the pair does
         return "unknown", ()
     wanted, fact_ids = expected_decision(kb, assumed(context, claim), claim.drugs)
     if wanted is None:
