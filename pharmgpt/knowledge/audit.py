@@ -310,8 +310,8 @@ def _faults_of_offer(kb: KnowledgeBase, where: str, rule: Interaction, id: str, 
 
 
 def contradictions(kb: KnowledgeBase) -> Iterator[Problem]:
-    """Rules that name the drugs or classes of one pair and one harm, whose worse severity is the laxer action, or whose equal severity
-    asks for different actions. An enzyme's "lower the dose" beside a hazard's "watch" is no contradiction: both can be done."""
+    """Rules that name the drugs or classes of one pair, whose worse severity is the laxer action, or whose equal severity and effect
+    ask for different actions. An enzyme's "lower the dose" beside a hazard's "watch" is no contradiction: both can be done."""
     told, naming = set(), {rule.id for rule in kb.interactions if not {"cyp", "hazard"} & _kinds(rule)}
     for a, b in ((a, b) for a in kb.drugs for b in partners(kb, a) if a < b):
         for worse, milder in combinations((each for each in interactions(kb, a, b) if each.rule in naming), 2):
@@ -329,7 +329,8 @@ def _kinds(rule: Interaction) -> set[str]:
 
 def _contradict(worse: Finding, milder: Finding) -> bool:
     laxer = ACTIONS.index(worse.action) > ACTIONS.index(milder.action)
-    return worse.effect == milder.effect and (laxer if worse.severity != milder.severity else worse.action != milder.action)
+    same = worse.severity == milder.severity and worse.effect == milder.effect
+    return worse.severity != milder.severity and laxer or same and worse.action != milder.action
 
 
 def odd_actions(kb: KnowledgeBase) -> Iterator[Problem]:
