@@ -1,7 +1,8 @@
 import pytest
 import torch
 
-from pharmgpt.model.generate import choose, compute_copy, generate, stream
+from pharmgpt.model.decoder import Decoder, GraphDecoder, choose
+from pharmgpt.model.generate import compute_copy, generate, stream
 from test_transformer import CONFIG, random_model
 
 PROMPTS = [[3, 9, 4], [7], [5, 5, 8, 1, 2, 6, 30], [11, 12]]
@@ -30,7 +31,6 @@ def test_cached_generation_equals_uncached():
 
 
 def test_cached_logits_equal_uncached_to_1e_5():
-    from pharmgpt.model.generate import Decoder
     model = random_model()
     decoder = Decoder(model, PROMPTS, 1, 4)
     with torch.inference_mode():
@@ -73,6 +73,20 @@ def test_samples_of_a_shared_prompt_stand_together_and_differ():
     alone = generate(model, [prompt for prompt in PROMPTS for _ in range(5)], max_new_tokens=12, end_id=NEVER, temperature=1.0,
                      generator=torch.Generator().manual_seed(0))
     assert together == alone
+
+
+@pytest.mark.parametrize("temperature", (0, 1.0))
+@pytest.mark.parametrize("copies", (1, 3))
+def test_the_steps_that_a_gpu_captures_say_what_compacted_ones_say(temperature, copies):
+    model = random_model()
+    uniforms = torch.rand(4 * copies, 20, generator=torch.Generator().manual_seed(0)) if temperature else None
+    with torch.inference_mode():
+        graph = GraphDecoder(model, 3, copies, 7, 20, temperature)
+        found = [ids for few, rows in ((PROMPTS[:3], slice(0, 3 * copies)), (PROMPTS[3:], slice(3 * copies, None)))
+                 for ids in graph.complete(few, None if uniforms is None else uniforms[rows], end_id=9)]
+    wanted = generate(model, PROMPTS, max_new_tokens=20, end_id=9, temperature=temperature, samples_per_prompt=copies,
+                      generator=torch.Generator().manual_seed(0))
+    assert [ids[:ids.index(9) + 1] if 9 in ids else ids for ids in found] == [completion.ids for completion in wanted]
 
 
 def test_streaming_says_what_generation_says():

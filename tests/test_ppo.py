@@ -226,11 +226,11 @@ def test_prompts_that_leave_no_room_for_an_answer_are_counted_and_refused_if_not
 
 def test_samples_for_annotators_are_one_line_a_question_and_depend_on_the_seed_only(folders, tmp_path):
     policy = load_model(folders[0])
-    samples = sample_answers(policy, TOKENIZER, PROMPTS[:3], 4, max_new_tokens=6, seed=5, device=EAGER, batch_size=8)
+    samples = sample_answers(policy, TOKENIZER, PROMPTS[:3], 4, max_new_tokens=6, seed=5, device=EAGER)
     write_samples(tmp_path / "samples.jsonl", samples)
     assert [sample.question_id for sample in samples] == ["q0", "q1", "q2"] and all(len(sample.answers) == 4 for sample in samples)
     assert len(set(samples[0].answers)) > 1
-    assert samples == sample_answers(policy, TOKENIZER, PROMPTS[:3], 4, max_new_tokens=6, seed=5, device=EAGER, batch_size=64)
+    assert samples == sample_answers(policy, TOKENIZER, PROMPTS[:3], 4, max_new_tokens=6, seed=5, device=EAGER)
     assert len((tmp_path / "samples.jsonl").read_text().splitlines()) == 3
 
 

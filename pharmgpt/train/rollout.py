@@ -57,11 +57,11 @@ class Packed(NamedTuple):
 
 
 def roll_out(policy: Transformer, tokenizer: Tokenizer, questions: Sequence[Question], *, max_new_tokens: int, temperature: float,
-             generator: torch.Generator | None, device: Device, samples_per_question: int = 1, batch_size: int = 64) -> Rollout:
+             generator: torch.Generator | None, device: Device, samples_per_question: int = 1) -> Rollout:
     """Answer every question `samples_per_question` times; a question's answers stand together. temperature 0 is greedy."""
     prompts = [render_prompt(question.messages, tokenizer) for question in questions]
     completions = generate(policy, prompts, max_new_tokens=max_new_tokens, end_id=tokenizer.end_id, temperature=temperature,
-                           generator=generator, batch_size=batch_size, samples_per_prompt=samples_per_question, dtype=device.autocast_dtype)
+                           generator=generator, samples_per_prompt=samples_per_question, dtype=device.autocast_dtype)
     repeated = [index for index in range(len(questions)) for _ in range(samples_per_question)]
     return Rollout(questions=tuple(questions[index] for index in repeated), prompt_ids=tuple(prompts[index] for index in repeated),
                    answer_ids=tuple(completion.ids for completion in completions),
@@ -70,9 +70,9 @@ def roll_out(policy: Transformer, tokenizer: Tokenizer, questions: Sequence[Ques
 
 
 def sample_answers(policy: Transformer, tokenizer: Tokenizer, questions: Sequence[Question], answers: int, *, max_new_tokens: int = 72,
-                   temperature: float = 1.0, seed: int, device: Device, batch_size: int = 64) -> list[Sampled]:
+                   temperature: float = 1.0, seed: int, device: Device) -> list[Sampled]:
     """What the annotators judge: several answers to each question."""
-    rollout = roll_out(policy, tokenizer, questions, max_new_tokens=max_new_tokens, temperature=temperature, batch_size=batch_size,
+    rollout = roll_out(policy, tokenizer, questions, max_new_tokens=max_new_tokens, temperature=temperature,
                        generator=torch.Generator().manual_seed(seed), device=device, samples_per_question=answers)
     starts = range(0, len(rollout.answers), answers)
     return [Sampled(rollout.questions[start].id, list(rollout.answers[start:start + answers]), list(rollout.ended[start:start + answers]))
