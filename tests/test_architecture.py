@@ -18,7 +18,7 @@ MAY_IMPORT = {
     "report": {"run", "text"},  # it reads what a run left: folders and records
 }
 WITHOUT_TORCH = ("knowledge", "text", "run", "corpus", "lessons")
-FREE = {"stages", "pipeline", "cli", "kb_cli", "data_cli", "lesson_cli", "lessons"}  # they join the rooms
+FREE = {"stages", "pipeline", "__main__", "cli", "kb_cli", "data_cli", "lesson_cli", "lessons"}  # they join the rooms
 
 
 def room(path: Path) -> str:

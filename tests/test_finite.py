@@ -1,16 +1,19 @@
 """Whatever is not a finite number stops the run before the update, in its words, with a replay bundle. And loss spikes are told."""
 import io
 import json
+from types import SimpleNamespace
 
 import pytest
 import torch
 from rich.console import Console
 
 from pharmgpt.model.checkpoint import load_model
+from pharmgpt.model.transformer import ModelConfig, Transformer
 from pharmgpt.run.metrics import MetricLog, read_metrics
 from pharmgpt.train import ppo as ppo_module
 from pharmgpt.train import reward as reward_module
-from pharmgpt.train.optimizer import NonFiniteError
+from pharmgpt.train import state as states
+from pharmgpt.train.optimizer import Guard, NonFiniteError, OptimizerConfig, Replay, make_optimizers
 from pharmgpt.train.ppo import Measured
 from pharmgpt.train.spikes import ENOUGH, SpikeWatch
 from test_ppo import Records, bits, folders  # noqa: F401
@@ -40,6 +43,54 @@ def test_one_non_finite_number_of_a_rollout_stops_ppo_before_any_update(folders,
     with pytest.raises(NonFiniteError, match=rf"step 0: .*{said} (nan|inf).*the weights were not updated.*replay-000000"):
         run_ppo(folders, tmp_path / "out")
     assert bits(tmp_path / "out/replay-000000") == bits(folders[0]) and not list((tmp_path / "out").glob("step-*"))
+
+
+@pytest.mark.parametrize("value", [float("nan"), 1.0])
+def test_what_a_device_holds_back_changes_no_weight(value):
+    model = Transformer.initialise(ModelConfig(vocab_size=20, d_model=16, n_layers=1, n_heads=2, n_kv_heads=2, head_dim=8, d_ff=16), 0)
+    optimizers = make_optimizers(model, OptimizerConfig(muon_weight_decay=0.1, adamw_weight_decay=0.1))
+    before = {name: parameter.clone() for name, parameter in model.named_parameters()}
+    for held, same in ((torch.ones(()), True), (torch.zeros(()), False)):
+        for parameter in model.parameters():
+            parameter.grad = torch.full_like(parameter, value if same else 1.0)
+        for optimizer in optimizers.values():
+            optimizer.found_inf = held
+            optimizer.step()
+        assert all(torch.equal(before[name], parameter) == same for name, parameter in model.named_parameters())
+
+
+class OnADevice(Guard):
+    """A guard that hears of a check at the next one, as a GPU's does."""
+
+    def __init__(self, watch=None):
+        super().__init__("cpu", watch)
+        self.held = torch.zeros(())
+
+
+def test_a_guard_that_hears_late_holds_updates_back_at_once_and_tells_at_the_next_check(tmp_path, monkeypatch):
+    monkeypatch.setattr("pharmgpt.train.optimizer._on_its_way", lambda x: (x, SimpleNamespace(synchronize=lambda: None)))
+    seen = []
+    guard = OnADevice(lambda step, loss: seen.append((step, loss)))
+    model = torch.nn.Linear(1, 1)
+    model.config, model.kind = ModelConfig(), "linear"
+    replays = [Replay(tmp_path, step, model, {"x": torch.full((1,), float(step))}) for step in range(4)]
+    guard.check({"loss": torch.tensor(2.0)}, replays[0])
+    assert seen == [] and guard.held == 0
+    guard.check({"loss": torch.tensor(float("nan"))}, replays[1])
+    assert seen == [(1, 2.0)] and guard.held == 1
+    with pytest.raises(NonFiniteError, match="step 1: loss nan.*replay-000001"):
+        guard.check({"loss": torch.tensor(1.0)}, replays[2])
+    assert guard.held == 1  # what follows is held back as well
+
+
+def test_a_guard_that_hears_late_is_asked_before_a_checkpoint(monkeypatch, tmp_path):
+    monkeypatch.setattr("pharmgpt.train.optimizer._on_its_way", lambda x: (x, SimpleNamespace(synchronize=lambda: None)))
+    guard, model = OnADevice(), torch.nn.Linear(1, 1)
+    model.config, model.kind = ModelConfig(), "linear"
+    guard.check({"loss": torch.tensor(float("inf"))}, Replay(tmp_path, 0, model, {}))
+    with pytest.raises(NonFiniteError, match="step 0: loss inf"):
+        states.save_when(True, tmp_path / "out", states.TrainState(model, {}), SimpleNamespace(stop_asked=lambda: False), guard)
+    assert not (tmp_path / "out").exists()
 
 
 def test_what_stands_where_nothing_was_chosen_stops_nobody(folders, tmp_path, monkeypatch):  # noqa: F811

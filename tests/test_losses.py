@@ -5,6 +5,7 @@ import pytest
 import torch
 
 from pharmgpt.model.transformer import ModelConfig, Transformer
+from pharmgpt.train.batches import counted_places
 from pharmgpt.train.losses import (bradley_terry_loss, clipped_surrogate_loss, clipped_value_loss, kl_estimates, language_model_loss,
                                    mean_over, next_token_loss)
 
@@ -112,6 +113,6 @@ def test_the_head_reads_counted_tokens_only_and_loss_and_gradients_are_those_of_
         loss.backward()
         return [loss.detach(), *(parameter.grad.clone() for parameter in model.parameters())]
 
-    ours = of(language_model_loss(model, ids, targets, segments, positions, is_target, None))
+    ours = of(language_model_loss(model, ids, targets, segments, positions, *counted_places(is_target), None))
     whole = of(next_token_loss(model(ids, segments, positions), targets, is_target))
     torch.testing.assert_close(ours, whole)

@@ -21,7 +21,7 @@ from pharmgpt.model.scalar_head import RewardModel, ScalarModel
 from pharmgpt.text.chat import render_judged, spoken
 from pharmgpt.text.records import Message, PreferencePair
 from pharmgpt.text.tokenizer import Tokenizer
-from pharmgpt.train.batches import Batch, Segment, assemble, pack
+from pharmgpt.train.batches import Batch, Segment, assemble, on_device, pack
 
 Reader = Literal["last", "sentences"]
 
@@ -88,13 +88,15 @@ def log_odds(judge: Judge, items: Sequence[Item], *, device: Device = EAGER, row
                          f"{judge.model.config.max_positions} positions; shorten it.")
     row_tokens = max(row_tokens, longest)
     packed = pack([len(segment.ids) - 1 for segment in segments], row_tokens)
-    found = np.zeros(len(segments))
+    found, order = [], []
     for start in range(0, len(packed), rows):
         chunk = packed[start:start + rows]
         batch = assemble(segments, chunk, row_tokens).to(device.type)
-        scores = answer_scores(token_scores(judge.model, *inputs(batch), device.autocast_dtype), batch, chunk)
-        found[sorted(index for row in chunk for index in row)] = scores.cpu().numpy()
-    return found
+        found.append(answer_scores(token_scores(judge.model, *inputs(batch), device.autocast_dtype), batch, chunk))
+        order += sorted(index for row in chunk for index in row)
+    scores = np.zeros(len(segments))
+    scores[order] = torch.cat(found).cpu().numpy() if found else 0.0
+    return scores
 
 
 def token_scores(model: ScalarModel, ids: Tensor, segment_ids: Tensor, positions: Tensor, autocast_dtype: torch.dtype | None) -> Tensor:
@@ -113,7 +115,7 @@ def answer_scores(scores: Tensor, batch: Batch, rows: Sequence[Sequence[int]]) -
     slot = torch.arange(R, device=scores.device)[:, None] * (T + 1) + batch.segment_ids  # (R, T): a slot for each segment, one for padding
     sums = torch.zeros(R * (T + 1), device=scores.device).index_add(0, slot.flatten(), (scores * batch.is_target).flatten())
     slots = {index: r * (T + 1) + number for r, row in enumerate(rows) for number, index in enumerate(row, start=1)}
-    return sums[torch.tensor([slots[index] for index in sorted(slots)], dtype=torch.int64, device=scores.device)]
+    return sums[on_device(torch.tensor([slots[index] for index in sorted(slots)], dtype=torch.int64), scores.device.type)]
 
 
 def judged_segment(judge: Judge, item: Item) -> Segment:

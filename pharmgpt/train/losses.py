@@ -7,8 +7,6 @@ from torch import Tensor, nn
 
 from pharmgpt.model.device import autocast
 
-HEAD_ROWS = 512
-
 
 def next_token_loss(logits: Tensor, targets: Tensor, is_target: Tensor, count: Tensor | None = None) -> Tensor:
     """L = −(1/N) Σ log P(w_t | w_<t) over counted tokens: nats per token.
@@ -22,26 +20,16 @@ def next_token_loss(logits: Tensor, targets: Tensor, is_target: Tensor, count: T
     return (nats * is_target.flatten()).sum() / count.clamp(min=1)
 
 
-def language_model_loss(model: nn.Module, ids: Tensor, targets: Tensor, segment_ids: Tensor, positions: Tensor, is_target: Tensor,
-                        autocast_dtype: torch.dtype | None) -> Tensor:
+def language_model_loss(model: nn.Module, ids: Tensor, targets: Tensor, segment_ids: Tensor, positions: Tensor, places: Tensor,
+                        counts: Tensor, autocast_dtype: torch.dtype | None) -> Tensor:
     """The loss of one packed batch. Pretraining and SFT call this one function with one shape, so they share compiled blocks.
 
-    Only counted tokens reach the head: in SFT most are the user's, and the head costs a sixth of a step.
+    Only counted tokens reach the head (`places` and `counts` are those of batches.counted_places): in SFT most are the user's, and the
+    head costs a sixth of a step.
     """
-    places, counts = counted_places(is_target)
     with autocast(ids.device.type, autocast_dtype):
         logits = model.logits(model.hidden(ids, segment_ids, positions).flatten(0, 1)[places])  # (N, V)
     return next_token_loss(logits, targets.flatten()[places], counts)
-
-
-def counted_places(is_target: Tensor) -> tuple[Tensor, Tensor]:
-    """Where a flattened batch counts, filled up with place 0 to a multiple of HEAD_ROWS, and 1.0 where the place is a real one: (N,) each.
-
-    Filled up, because a new size every step leaves holes in memory: SFT grew from 2.0 to 4.1 GB.
-    """
-    places = is_target.flatten().nonzero().squeeze(1)
-    filling = -len(places) % HEAD_ROWS
-    return F.pad(places, (0, filling)), F.pad(torch.ones(len(places), device=is_target.device), (0, filling))
 
 
 def bradley_terry_loss(r_chosen: Tensor, r_rejected: Tensor) -> Tensor:

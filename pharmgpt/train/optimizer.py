@@ -3,7 +3,7 @@
 Muon (Jordan et al. 2024) orthogonalises each matrix's momentum; it costs about a tenth of a small step and still wins per second.
 """
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from itertools import groupby
 from pathlib import Path
 
@@ -35,6 +35,7 @@ class StackedMuon(Muon):
     def __init__(self, matrices: list[nn.Parameter], *, dtype: torch.dtype, **settings: float):
         super().__init__(sorted(matrices, key=lambda matrix: tuple(matrix.shape)), **settings)
         self.dtype = dtype
+        self.found_inf: Tensor | None = None  # as in torch's fused optimisers: 1 on the device, and nothing is updated
 
     @torch.no_grad()
     def step(self, closure: None = None) -> None:
@@ -48,7 +49,10 @@ class StackedMuon(Muon):
         torch._foreach_lerp_(momenta, gradients, 1 - group["momentum"])
         nesterov = torch._foreach_lerp(gradients, momenta, group["momentum"])
         direction = orthogonalised(torch.stack(nesterov).to(self.dtype), group["ns_coefficients"], group["ns_steps"])  # (N, rows, columns)
-        torch._foreach_mul_(matrices, 1 - group["lr"] * group["weight_decay"])
+        held, decay = self.found_inf, group["lr"] * group["weight_decay"]
+        if held is not None:
+            direction, decay = torch.where(held > 0, 0.0, direction), decay * (1 - held)
+        torch._foreach_mul_(matrices, 1 - decay)
         scale = math.sqrt(max(1, shape[0] / shape[1]))
         torch._foreach_add_(matrices, list(direction.to(matrices[0].dtype)), alpha=-group["lr"] * scale)
 
@@ -113,27 +117,62 @@ class Replay:
         return folder
 
 
-def take_step(loss: Tensor, model: nn.Module, optimizers: dict[str, Optimizer], clip_norm: float, replay: Replay,
+class Guard:
+    """Lets no update be made of what is not finite: raises NonFiniteError with a replay bundle, or hands on the loss to `watch`.
+
+    On the CPU it looks before each update. A GPU is not waited for: there `held` turns 1 on the device, which holds back this update and
+    every later one, and the host looks one check later, when the numbers have long arrived. `settle` looks at the last of them.
+    """
+
+    def __init__(self, device_type: str, watch: Callable[[int, float], None] | None = None):
+        self.watch = watch or (lambda step, loss: None)
+        self.held = torch.zeros((), device=device_type) if device_type == "cuda" else None
+        self.pending: tuple[Tensor, torch.cuda.Event, list[str], Replay] | None = None
+
+    def check(self, tensors: Mapping[str, Tensor], replay: Replay) -> None:
+        """All of `tensors` in one look: the largest magnitude of each, because what is not finite wins every maximum."""
+        largest = torch.stack([tensor.detach().abs().max().float() for tensor in tensors.values()])
+        if self.held is None:
+            self._look(largest.tolist(), list(tensors), replay)
+            return
+        torch.maximum(self.held, (~largest.isfinite()).any().float(), out=self.held)
+        self.settle()
+        self.pending = (*_on_its_way(largest), list(tensors), replay)
+
+    def settle(self) -> None:
+        """Wait for what is not yet looked at, and look."""
+        if self.pending is not None:
+            (found, arrived, names, replay), self.pending = self.pending, None
+            arrived.synchronize()
+            self._look(found.tolist(), names, replay)
+
+    def _look(self, found: list[float], names: list[str], replay: Replay) -> None:
+        largest = dict(zip(names, found, strict=True))
+        if not all(map(math.isfinite, found)):
+            said = ", ".join(f"{name.replace('_', ' ')} {value:.4g}" for name, value in largest.items())
+            raise NonFiniteError(f"step {replay.step}: {said}; the weights were not updated. The batch and the weights before it are in "
+                                 f"{replay.write(largest)}. Lower the learning rates, or look at that batch.")
+        if "loss" in largest:
+            self.watch(replay.step + 1, largest["loss"])
+
+
+def _on_its_way(x: Tensor) -> tuple[Tensor, torch.cuda.Event]:
+    """A copy on the host, and the event that tells when it has arrived."""
+    there, arrived = torch.empty(x.shape, dtype=x.dtype, pin_memory=True).copy_(x, non_blocking=True), torch.cuda.Event()
+    arrived.record()
+    return there, arrived
+
+
+def take_step(loss: Tensor, model: nn.Module, optimizers: dict[str, Optimizer], clip_norm: float, replay: Replay, guard: Guard,
               also: Mapping[str, Tensor] | None = None) -> Tensor:
-    """Backward, clip, check (the loss, the gradient and `also`), update. Returns the gradient norm before clipping; raises NonFiniteError
-    BEFORE weights change."""
+    """Backward, clip, check (the loss, the gradient and `also`), update. Returns the gradient norm before clipping. What is not finite
+    changes no weight; `guard` says when NonFiniteError comes."""
     for optimizer in optimizers.values():
         optimizer.zero_grad(set_to_none=True)
     loss.backward()
     grad_norm = nn.utils.clip_grad_norm_(model.parameters(), clip_norm, foreach=True)
-    require_finite({"loss": loss, "gradient_norm": grad_norm} | (also or {}), replay)
+    guard.check({"loss": loss, "gradient_norm": grad_norm} | (also or {}), replay)
     for optimizer in optimizers.values():
+        optimizer.found_inf = guard.held  # what torch's GradScaler sets: fused AdamW updates nothing where it is 1
         optimizer.step()
     return grad_norm
-
-
-def require_finite(tensors: Mapping[str, Tensor], replay: Replay) -> None:
-    """All of `tensors` in one look: the largest magnitude of each, because what is not finite wins every maximum."""
-    found = torch.stack([tensor.detach().abs().max().float() for tensor in tensors.values()]).tolist()
-    if all(map(math.isfinite, found)):
-        return
-    largest = dict(zip(tensors, found, strict=True))
-    folder = replay.write(largest)
-    said = ", ".join(f"{name.replace('_', ' ')} {value:.4g}" for name, value in largest.items())
-    raise NonFiniteError(f"step {replay.step}: {said}; the weights were not updated. "
-                         f"The batch and the weights before it are in {folder}. Lower the learning rates, or look at that batch.")

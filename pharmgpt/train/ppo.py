@@ -33,10 +33,10 @@ from pharmgpt.text.records import Question
 from pharmgpt.text.tokenizer import Tokenizer
 from pharmgpt.train import state as states
 from pharmgpt.train.advantages import explained_variance, gae, whiten
-from pharmgpt.train.batches import Batch, BatchError, Ledger
+from pharmgpt.train.batches import Batch, BatchError, Ledger, on_device
 from pharmgpt.train.judge import Judge, inputs, load_judge, score, token_scores
 from pharmgpt.train.losses import clipped_surrogate_loss, clipped_value_loss, kl_estimates
-from pharmgpt.train.optimizer import Replay, require_finite, take_step
+from pharmgpt.train.optimizer import Guard, Replay, take_step
 from pharmgpt.train.rollout import Rollout, items_of, pack_rollout, roll_out
 from pharmgpt.train.spikes import SpikeWatch
 from pharmgpt.train.state import TrainState
@@ -142,7 +142,7 @@ def ppo(config: PPOConfig, tokenizer: Tokenizer, prompts: Sequence[Question], *,
                        extra={"kl_coefficient": config.kl.coefficient, "best_gold": None, "checks_since_best": 0, "stopped": False})
     log.truncate(states.resume(out, state))
     logprobs_of, values_of = device.compiled(policy_logprobs), device.compiled(token_scores)
-    watch = SpikeWatch(log)
+    guard, watch = Guard(device.type), SpikeWatch(log)
     if state.step == 0:
         log.write({"step": 0} | check(config, state, tokenizer, judge, dev_questions, monitor, device))
 
@@ -163,7 +163,7 @@ def ppo(config: PPOConfig, tokenizer: Tokenizer, prompts: Sequence[Question], *,
         before = measure(logprobs_of, values_of, policy, reference, critic, batch, config, device)
         paid = scores - config.missing_end_penalty * (~ended)  # (N,)
         rewards = token_rewards(before, is_action, paid, packed.last_action, coefficient)  # (R, T)
-        require_finite({"score": scores, "reward": rewards} | before.where(is_action), Replay(out, iteration, policy, batch._asdict()))
+        guard.check({"score": scores, "reward": rewards} | before.where(is_action), Replay(out, iteration, policy, batch._asdict()))
 
         # Advantages.
         advantages, returns = gae(rewards, before.values, is_action, update.gamma, update.lam)
@@ -173,19 +173,19 @@ def ppo(config: PPOConfig, tokenizer: Tokenizer, prompts: Sequence[Question], *,
         learns = iteration >= config.critic_warmup
         steps = []
         for rows in minibatches(len(batch.ids), update.rows, update.epochs, seed, iteration):
-            mini = experience.rows(rows.to(device.type))
+            mini = experience.rows(on_device(rows, device.type))
             values = values_of(critic, *inputs(mini.batch), device.autocast_dtype)  # (rows, T)
             value_loss = clipped_value_loss(values, mini.values, mini.returns, mini.is_action, update.value_clip)
-            take_step(value_loss, critic, critic_optimizer, update.clip_norm, Replay(out, iteration, critic, mini.tensors()))
-            record = {"value_loss": value_loss.item()}
+            take_step(value_loss, critic, critic_optimizer, update.clip_norm, Replay(out, iteration, critic, mini.tensors()), guard)
+            record = {"value_loss": value_loss}
             if learns:
                 logprobs, _ = logprobs_of(policy, *inputs(mini.batch), mini.batch.targets, config.temperature, device.autocast_dtype)
                 surrogate = clipped_surrogate_loss(logprobs, mini.logprobs, mini.advantages, mini.is_action, update.clip)
                 grad_norm = take_step(surrogate.loss, policy, policy_optimizer, update.clip_norm,
-                                      Replay(out, iteration, policy, mini.tensors()))
-                record |= {"policy_loss": surrogate.loss.item(), "clip_fraction": surrogate.clip_fraction.item(),
-                           "ratio_deviation": surrogate.ratio_deviation.item(), "grad_norm": grad_norm.item()}
-            steps.append(record)
+                                      Replay(out, iteration, policy, mini.tensors()), guard)
+                record |= {"policy_loss": surrogate.loss, "clip_fraction": surrogate.clip_fraction,
+                           "ratio_deviation": surrogate.ratio_deviation, "grad_norm": grad_norm}
+            steps.append({name: value.detach() for name, value in record.items()})
 
         # The leash: shorter when the policy strays beyond the target.
         kl = per_answer(before.kl, is_action, rollout)
@@ -195,9 +195,10 @@ def ppo(config: PPOConfig, tokenizer: Tokenizer, prompts: Sequence[Question], *,
         if learns:
             take_in(average, policy, state.step - config.critic_warmup)
 
+        updates = update_metrics(steps)
         log.write({"step": state.step, "kl_coefficient": coefficient, "seconds": time.perf_counter() - clock}
-                  | answer_metrics(rollout, scores, monitor) | policy_metrics(before, experience, rollout) | update_metrics(steps))
-        watch.see(state.step, float(np.mean([record["value_loss"] for record in steps])))
+                  | answer_metrics(rollout, scores, monitor) | policy_metrics(before, experience, rollout) | updates)
+        watch.see(state.step, updates["value_loss"])
         last = state.step == config.iterations
         if state.step % config.dev_every == 0 or last:
             found = check(config, state, tokenizer, judge, dev_questions, monitor, device)
@@ -209,7 +210,7 @@ def ppo(config: PPOConfig, tokenizer: Tokenizer, prompts: Sequence[Question], *,
                 found["delivered_kl"] = departure(average, reference, critic, asked, generator, logprobs_of, values_of, tokenizer, config,
                                                   device)
             log.write({"step": state.step} | found)
-        states.save_when(state.step % config.checkpoint_every == 0 or last or state.extra["stopped"], out, state, log)
+        states.save_when(state.step % config.checkpoint_every == 0 or last or state.extra["stopped"], out, state, log, guard)
     return states.newest_step(out)
 
 
@@ -338,13 +339,12 @@ def policy_metrics(before: Measured, experience: Experience, rollout: Rollout) -
                "explained_variance": explained_variance(before.values, experience.returns, is_action)})
 
 
-def update_metrics(steps: Sequence[dict[str, float]]) -> dict[str, float]:
+def update_metrics(steps: Sequence[dict[str, Tensor]]) -> dict[str, float]:
     """Means over the iteration's updates, and two ends of one: the first ratio is exactly 1, the largest shows how far it went."""
-    means = {name: float(np.mean([step[name] for step in steps])) for name in steps[0] if name != "ratio_deviation"}
-    if "ratio_deviation" not in steps[0]:
-        return means
-    deviations = [step["ratio_deviation"] for step in steps]
-    return means | {"first_ratio_deviation": deviations[0], "largest_ratio_deviation": max(deviations)}
+    values = {name: torch.stack([step[name] for step in steps]).tolist() for name in steps[0]}
+    deviations = values.pop("ratio_deviation", None)
+    means = {name: float(np.mean(each)) for name, each in values.items()}
+    return means | ({"first_ratio_deviation": deviations[0], "largest_ratio_deviation": max(deviations)} if deviations else {})
 
 
 def per_answer(x: Tensor, is_action: Tensor, rollout: Rollout) -> float:

@@ -20,7 +20,7 @@ from pharmgpt.text.tokenizer import Tokenizer
 from pharmgpt.train import state as states
 from pharmgpt.train.batches import Batch, Segment, all_batches, batches, document_segments
 from pharmgpt.train.losses import language_model_loss
-from pharmgpt.train.optimizer import OptimizerConfig, Replay, lr_scale, make_optimizers, set_lr, take_step
+from pharmgpt.train.optimizer import Guard, OptimizerConfig, Replay, lr_scale, make_optimizers, set_lr, take_step
 from pharmgpt.train.spikes import SpikeWatch
 from pharmgpt.train.state import TrainState
 
@@ -55,16 +55,15 @@ def pretrain(config: PretrainConfig, tokenizer: Tokenizer, documents: Iterable[D
     if state.step == 0:
         log.write({"step": 0, "ln_vocab": math.log(shape.vocab_size), "unigram_entropy": unigram_entropy(segments, shape.vocab_size)})
     loss_of = device.compiled(language_model_loss)
-    pace, watch = Pace(config.rows * config.row_tokens), SpikeWatch(log)
+    pace, guard = Pace(config.rows * config.row_tokens), Guard(device.type, SpikeWatch(log).see)
 
     while state.step < config.steps:
-        batch = next(data).to(device.type)
+        batch = next(data)
         scale = lr_scale(state.step, config.steps, config.optimizer)
         set_lr(optimizers, config.optimizer, scale)
-        loss = loss_of(model, *batch, device.autocast_dtype)
-        grad_norm = take_step(loss, model, optimizers, config.optimizer.clip_norm, Replay(out, state.step, model, batch._asdict()))
+        loss = loss_of(model, *batch.language_model_inputs(device.type), device.autocast_dtype)
+        grad_norm = take_step(loss, model, optimizers, config.optimizer.clip_norm, Replay(out, state.step, model, batch._asdict()), guard)
         state.step += 1
-        watch.see(state.step, loss.item())
         pace.steps += 1
 
         last = state.step == config.steps
@@ -74,7 +73,7 @@ def pretrain(config: PretrainConfig, tokenizer: Tokenizer, documents: Iterable[D
         if dev_segments and (state.step % config.dev_every == 0 or last):
             log.write({"step": state.step} | held_back_loss(loss_of, model, dev_segments, bytes_of, config, device))
             pace.restart()
-        states.save_when(state.step % config.checkpoint_every == 0 or last, out, state, log)
+        states.save_when(state.step % config.checkpoint_every == 0 or last, out, state, log, guard)
     return states.newest_step(out)
 
 
@@ -103,16 +102,16 @@ def held_back_loss(loss_of: Callable, model: Transformer, segments: Sequence[Seg
     nats = tokens = size = 0.0
     for batch in all_batches(segments, shape.rows, shape.row_tokens):
         counted = float(batch.is_target.sum())
-        nats += loss_of(model, *batch.to(device.type), device.autocast_dtype).item() * counted
+        nats += loss_of(model, *batch.language_model_inputs(device.type), device.autocast_dtype).detach().double() * counted
         tokens += counted
         size += float((bytes_of[batch.targets] * batch.is_target).sum())
+    nats = float(nats)
     return {"dev_loss": nats / max(tokens, 1), "dev_bits_per_byte": nats / math.log(2) / max(size, 1)}
 
 
 def bits_per_nat_byte(batch: Batch, bytes_of: torch.Tensor) -> float:
     """What turns a batch's nats per token into bits per byte of its counted text."""
-    targets, is_target = batch.targets.cpu(), batch.is_target.cpu()
-    return float(is_target.sum() / (bytes_of[targets] * is_target).sum().clamp(min=1)) / math.log(2)
+    return float(batch.is_target.sum() / (bytes_of[batch.targets] * batch.is_target).sum().clamp(min=1)) / math.log(2)
 
 
 def unigram_entropy(segments: Sequence[Segment], vocab_size: int) -> float:

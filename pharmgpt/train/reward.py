@@ -28,7 +28,7 @@ from pharmgpt.train import state as states
 from pharmgpt.train.batches import BatchError, Ledger, Segment, assemble, pack
 from pharmgpt.train.judge import Judge, Reader, answer_scores, inputs, judge_facts, judged_segment, log_odds, pair_items, token_scores
 from pharmgpt.train.losses import bradley_terry_loss
-from pharmgpt.train.optimizer import OptimizerConfig, Replay, lr_scale, make_optimizers, set_lr, take_step
+from pharmgpt.train.optimizer import Guard, OptimizerConfig, Replay, lr_scale, make_optimizers, set_lr, take_step
 from pharmgpt.train.pretrain import Pace
 from pharmgpt.train.spikes import SpikeWatch
 from pharmgpt.train.state import TrainState
@@ -63,7 +63,7 @@ def train_reward(config: RewardConfig, tokenizer: Tokenizer, start: Path, pairs:
     log.truncate(states.resume(out, state))
     data = itertools.islice(pair_batches(segments, config.rows, config.row_tokens, seed), state.step, None)
     scores_of = device.compiled(token_scores)
-    pace, watch = Pace(config.rows * config.row_tokens), SpikeWatch(log)
+    pace, guard = Pace(config.rows * config.row_tokens), Guard(device.type, SpikeWatch(log).see)
 
     while state.step < config.steps:
         rows = next(data)
@@ -73,9 +73,8 @@ def train_reward(config: RewardConfig, tokenizer: Tokenizer, start: Path, pairs:
         r = answer_scores(scores_of(model, *inputs(batch), device.autocast_dtype), batch, rows)  # (2N,)
         loss = bradley_terry_loss(r[0::2], r[1::2])
         grad_norm = take_step(loss, model, optimizers, config.optimizer.clip_norm, Replay(out, state.step, model, batch._asdict()),
-                              also={"score": r})
+                              guard, also={"score": r})
         state.step += 1
-        watch.see(state.step, loss.item())
         pace.steps += 1
 
         last = state.step == config.steps
@@ -87,7 +86,7 @@ def train_reward(config: RewardConfig, tokenizer: Tokenizer, start: Path, pairs:
             pace.restart()
         if last:
             state.facts = {"judge": judge_facts(centred(judge, pairs, device))}
-        states.save_when(state.step % config.checkpoint_every == 0 or last, out, state, log)
+        states.save_when(state.step % config.checkpoint_every == 0 or last, out, state, log, guard)
     return states.newest_step(out)
 
 

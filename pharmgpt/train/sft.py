@@ -19,7 +19,7 @@ from pharmgpt.text.tokenizer import Tokenizer
 from pharmgpt.train import state as states
 from pharmgpt.train.batches import batches, conversation_segments, document_segments, epoch_rows, joined
 from pharmgpt.train.losses import language_model_loss
-from pharmgpt.train.optimizer import OptimizerConfig, Replay, lr_scale, make_optimizers, set_lr, take_step
+from pharmgpt.train.optimizer import Guard, OptimizerConfig, Replay, lr_scale, make_optimizers, set_lr, take_step
 from pharmgpt.train.pretrain import Pace, held_back_loss
 from pharmgpt.train.spikes import SpikeWatch
 from pharmgpt.train.state import TrainState
@@ -66,16 +66,15 @@ def sft(config: SftConfig, tokenizer: Tokenizer, start: Path, conversations: Ite
     replay = batches(replayed, replay_rows, config.row_tokens, seed + 1, start_step=state.step) if replay_rows else None
     steps = config.steps or math.ceil(config.epochs * len(epoch_rows(segments, config.row_tokens, seed, 0)) / spoken_rows)
     loss_of = device.compiled(language_model_loss)
-    pace, watch = Pace(config.rows * config.row_tokens), SpikeWatch(log)
+    pace, guard = Pace(config.rows * config.row_tokens), Guard(device.type, SpikeWatch(log).see)
 
     while state.step < steps:
-        batch = (joined(next(spoken), next(replay)) if replay else next(spoken)).to(device.type)
+        batch = joined(next(spoken), next(replay)) if replay else next(spoken)
         scale = lr_scale(state.step, steps, config.optimizer)
         set_lr(optimizers, config.optimizer, scale)
-        loss = loss_of(model, *batch, device.autocast_dtype)
-        grad_norm = take_step(loss, model, optimizers, config.optimizer.clip_norm, Replay(out, state.step, model, batch._asdict()))
+        loss = loss_of(model, *batch.language_model_inputs(device.type), device.autocast_dtype)
+        grad_norm = take_step(loss, model, optimizers, config.optimizer.clip_norm, Replay(out, state.step, model, batch._asdict()), guard)
         state.step += 1
-        watch.see(state.step, loss.item())
         pace.steps += 1
 
         last = state.step == steps
@@ -85,5 +84,5 @@ def sft(config: SftConfig, tokenizer: Tokenizer, start: Path, conversations: Ite
         if dev_segments and (state.step % config.dev_every == 0 or last):
             log.write({"step": state.step} | held_back_loss(loss_of, model, dev_segments, bytes_of, config, device))
             pace.restart()
-        states.save_when(state.step % config.checkpoint_every == 0 or last, out, state, log)
+        states.save_when(state.step % config.checkpoint_every == 0 or last, out, state, log, guard)
     return states.newest_step(out)

@@ -21,6 +21,7 @@ from pharmgpt.model.checkpoint import (
     CheckpointError, atomic_folder, load_tensors, load_weights, remove_folder, require_intact, save_model, save_tensors, seal, write_json,
 )
 from pharmgpt.run.metrics import Log
+from pharmgpt.train.optimizer import Guard
 
 KEPT_STEPS = 2
 OPTIMIZER, STATE = "optimizer.safetensors", "state.json"
@@ -54,10 +55,11 @@ def save(out: Path, state: TrainState, kept: int = KEPT_STEPS, due: bool = True)
     return folder
 
 
-def save_when(due: bool, out: Path, state: TrainState, log: Log) -> None:
-    """The end of a step: save if it is time; save and stop if somebody asked for it."""
+def save_when(due: bool, out: Path, state: TrainState, log: Log, guard: Guard) -> None:
+    """The end of a step: save if it is time and all was finite; save and stop if somebody asked for it."""
     stop = log.stop_asked()
     if due or stop:
+        guard.settle()
         save(out, state, due=due)
     if stop:
         log.stop(state.step)
