@@ -51,7 +51,8 @@ from pharmgpt.train.state import newest_step
 R = TypeVar("R")
 TOKENS_AN_EPISODE = 45  # prompt and answer, about
 OTHER_MINUTES = 1.5  # corpus, sampling and exams, about
-SHARE_OF_PRODUCTS = {True: 0.2, False: 0.5}  # what training reached of the speed of plain products on two cores: in bf16 (AMX), in fp32
+# What training reached of the speed of plain products: on a GPU, on two cores in bf16 (AMX), and in fp32.
+SHARE_OF_PRODUCTS = {("cuda", True): 0.3, ("cpu", True): 0.2, ("cpu", False): 0.5}
 
 
 class KnowledgeConfig(BaseModel):
@@ -360,5 +361,5 @@ def expected_minutes(line: Line) -> float:
     rows = sum((getattr(recipe[stage], "steps", None) or 0) * recipe[stage].rows * recipe[stage].row_tokens
                for stage in ("pretrain", "sft", "reward"))
     ppo_tokens = recipe["ppo"].iterations * recipe["ppo"].prompts * TOKENS_AN_EPISODE * (2 * recipe["ppo"].update.epochs + 2)
-    speed = SHARE_OF_PRODUCTS[line.device.autocast_dtype is not None] * product_speed(line.device)
+    speed = SHARE_OF_PRODUCTS[line.device.type, line.device.autocast_dtype is not None] * product_speed(line.device)
     return 6 * parameters * (rows + ppo_tokens) / speed / 60 + OTHER_MINUTES
