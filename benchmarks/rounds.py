@@ -2,12 +2,12 @@
 machine disturbs both. Ratios are taken within a round.
 """
 import json
-import os
+import re
 import statistics
 import subprocess
 import tempfile
 from collections.abc import Callable, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import NamedTuple
 
@@ -58,7 +58,8 @@ class Worker:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self.process.stdin.close()
+        with suppress(BrokenPipeError):
+            self.process.stdin.close()
         try:
             self.process.wait(PATIENCE_SECONDS)
         except subprocess.TimeoutExpired:
@@ -72,8 +73,9 @@ class Worker:
         return self._answer()["seconds"]
 
     def round(self) -> Round:
-        self.process.stdin.write("go\n")
-        self.process.stdin.flush()
+        with suppress(BrokenPipeError):  # it is gone: the answer that does not come says so
+            self.process.stdin.write("go\n")
+            self.process.stdin.flush()
         answer = self._answer()
         return Round(answer["seconds"], answer["work"])
 
@@ -84,9 +86,10 @@ class Worker:
         return json.loads(line)
 
     def _last_words(self) -> str:
-        self.said.seek(0, os.SEEK_SET)
-        lines = self.said.read().decode(errors="replace").strip().splitlines()
-        return lines[-1] if lines else "it said nothing"
+        """The last line that names an error, which hints may follow; without one the last line."""
+        self.said.seek(0)
+        lines = self.said.read().decode(errors="replace").strip().splitlines() or ["it said nothing"]
+        return next((line for line in reversed(lines) if re.match(r"[\w.]+(Error|Exception)\b", line)), lines[-1])
 
 
 class Measured(NamedTuple):
@@ -98,23 +101,32 @@ class Measured(NamedTuple):
 
 
 def interleave(contenders: Sequence[Contender], rounds: int, say: Callable[[str], None] = lambda line: None) -> Measured:
+    """`rounds` rounds of each, in turn. Who fails at any time is left out whole: half a series cannot be paired."""
     measured = Measured({}, {}, [])
     with ExitStack() as alive:
-        workers = []
-        for contender in contenders:
-            say(f"{contender.name}: warming up")
-            try:
-                worker = alive.enter_context(Worker(contender))
-                measured.warm_ups[contender.name] = worker.warm_up()
-                workers.append(worker)
-            except NotMeasured as reason:
-                measured.missing.append(str(reason))
-                say(f"not measured: {reason}")
+        workers = [worker for contender in contenders if (worker := _warm(contender, alive, measured, say))]
         for number in range(rounds):
             say(f"round {number + 1} of {rounds}")
-            for worker in workers:
-                measured.rounds.setdefault(worker.name, []).append(worker.round())
+            for worker in list(workers):
+                try:
+                    measured.rounds.setdefault(worker.name, []).append(worker.round())
+                except NotMeasured as reason:
+                    workers.remove(worker)
+                    del measured.rounds[worker.name]
+                    measured.missing.append(str(reason))
     return measured
+
+
+def _warm(contender: Contender, alive: ExitStack, measured: Measured, say: Callable[[str], None]) -> Worker | None:
+    say(f"{contender.name}: warming up")
+    try:
+        worker = alive.enter_context(Worker(contender))
+        measured.warm_ups[contender.name] = worker.warm_up()
+    except NotMeasured as reason:
+        measured.missing.append(str(reason))
+        say(f"not measured: {reason}")
+        return None
+    return worker
 
 
 def paired_ratio(ours: Sequence[Round], theirs: Sequence[Round]) -> Spread:
