@@ -2,7 +2,7 @@
 import json
 import os
 import platform
-import subprocess
+import sys
 import time
 from pathlib import Path
 from typing import NamedTuple
@@ -13,8 +13,10 @@ from rich.table import Table as RichTable
 
 from benchmarks.rounds import ROOT, Spread
 from pharmgpt.model.device import Device
+from pharmgpt.run.directory import git_state
 
 RESULTS = ROOT / "benchmarks" / "results"
+WIDTH_OF_LOGS = 140
 
 
 class Table(NamedTuple):
@@ -23,6 +25,11 @@ class Table(NamedTuple):
     title: str
     rows: list[dict]
     notes: list[str] = []
+
+
+def screen() -> Console:
+    """Wide where nobody's terminal says otherwise, so that a log holds whole rows."""
+    return Console() if sys.stdout.isatty() else Console(width=WIDTH_OF_LOGS)
 
 
 def publish(name: str, tables: list[Table], device: Device, console: Console, folder: Path = RESULTS) -> Path:
@@ -41,7 +48,7 @@ def show(table: Table, console: Console) -> None:
     drawn = RichTable(title=table.title, title_justify="left")
     for name in table.rows[0] if table.rows else ():
         numbers = any(isinstance(row[name], (int, float, Spread)) for row in table.rows)
-        drawn.add_column(name, justify="right" if numbers else "left")
+        drawn.add_column(name, justify="right" if numbers else "left", overflow="fold")
     for row in table.rows:
         drawn.add_row(*(cell(value) for value in row.values()))
     console.print(drawn)
@@ -69,7 +76,9 @@ def as_json(table: Table) -> dict:
 
 def machine_facts(device: Device) -> dict:
     """Without these a figure means nothing; the load says whether somebody else was working beside it."""
-    return {"when": time.strftime("%Y-%m-%dT%H:%M:%S%z"), "commit": commit(), "system": platform.platform(), "cpu": cpu_model(),
+    commit, dirty = git_state()
+    return {"when": time.strftime("%Y-%m-%dT%H:%M:%S%z"), "commit": commit, "dirty": dirty, "system": platform.platform(),
+            "cpu": cpu_model(),
             "cores": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count(),
             "threads": torch.get_num_threads(), "load_1_min": os.getloadavg()[0] if hasattr(os, "getloadavg") else None,
             "amx": torch.cpu._is_amx_tile_supported() if platform.machine() in ("x86_64", "AMD64") else False,
@@ -82,8 +91,3 @@ def cpu_model() -> str:
     info = Path("/proc/cpuinfo")
     lines = info.read_text(encoding="utf-8", errors="replace").splitlines() if info.is_file() else []
     return next((line.partition(":")[2].strip() for line in lines if line.startswith("model name")), platform.processor())
-
-
-def commit() -> str | None:
-    done = subprocess.run(["git", "describe", "--always", "--dirty"], cwd=ROOT, capture_output=True, text=True, check=False)
-    return done.stdout.strip() or None
