@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from pharmgpt.bench_cli import bench
 from pharmgpt.data_cli import app as data_app
 from pharmgpt.kb_cli import app as kb_app
 from pharmgpt.lesson_cli import app as lesson_app
@@ -17,6 +18,7 @@ app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_
 app.add_typer(kb_app, name="kb")
 app.add_typer(data_app, name="data")
 app.add_typer(lesson_app, name="lesson")
+app.command()(bench)
 
 RUNS = Path("runs")
 RunOption = Annotated[Path | None, typer.Option("--run", help="A run directory; default: the newest finished one under runs/.")]

@@ -18,7 +18,7 @@ MAY_IMPORT = {
     "report": {"run", "text"},  # it reads what a run left: folders and records
 }
 WITHOUT_TORCH = ("knowledge", "text", "run", "corpus", "lessons")
-FREE = {"stages", "pipeline", "__main__", "cli", "kb_cli", "data_cli", "lesson_cli", "lessons"}  # they join the rooms
+FREE = {"stages", "pipeline", "__main__", "cli", "kb_cli", "data_cli", "lesson_cli", "bench_cli", "lessons"}  # they join the rooms
 
 
 def room(path: Path) -> str:
@@ -66,7 +66,7 @@ def test_no_module_of_a_light_room_names_torch(room_name):
 def test_light_modules_load_without_torch():
     """In a process of its own: what a module imports at second hand counts too."""
     light = [f"pharmgpt.{'.'.join(path.relative_to(PACKAGE).with_suffix('').parts)}" for path in MODULES
-             if room(path) in (*WITHOUT_TORCH, "cli", "kb_cli", "data_cli", "lesson_cli") and path.stem != "__init__"]
+             if room(path) in (*WITHOUT_TORCH, "cli", "kb_cli", "data_cli", "lesson_cli", "bench_cli") and path.stem != "__init__"]
     code = ("import importlib, sys\nfor name in sys.argv[1:]:\n    importlib.import_module(name)\n"
             "    assert 'torch' not in sys.modules, name")
     done = subprocess.run([sys.executable, "-c", code, *light], capture_output=True, text=True, cwd=ROOT, check=False)
@@ -88,7 +88,8 @@ def test_no_except_catches_everything_unnamed(path):
 
 
 def test_lines_are_at_most_140_columns():
-    long = [f"{path.relative_to(ROOT)}:{number}" for path in [*MODULES, *(ROOT / "tests").glob("*.py")]
+    besides = [*(ROOT / "tests").glob("*.py"), *(ROOT / "benchmarks").rglob("*.py")]
+    long = [f"{path.relative_to(ROOT)}:{number}" for path in [*MODULES, *besides]
             for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), 1) if len(line) > 140]
     assert not long
 

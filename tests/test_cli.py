@@ -9,7 +9,7 @@ import pytest
 from pharmgpt import cli, pipeline
 from pharmgpt.train.optimizer import NonFiniteError
 
-COMMANDS = ("run", "ask", "chat", "exam", "report", "reward", "kb", "lesson")
+COMMANDS = ("run", "ask", "chat", "exam", "report", "reward", "kb", "lesson", "bench")
 
 
 def test_help_lists_the_commands_at_once_and_without_torch():
