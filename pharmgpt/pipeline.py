@@ -26,7 +26,7 @@ from pharmgpt.stages import Line
 from pharmgpt.text.records import Message, PlainPair
 from pharmgpt.train.judge import Item, score
 from pharmgpt.train.memory import available_bytes, memory_trouble_told, needed_bytes, require_memory
-from pharmgpt.train.state import newest_step
+from pharmgpt.train.state import newest_step, step_folders
 
 
 @dataclass(frozen=True)
@@ -126,11 +126,23 @@ def _is_finished(line: Line, stage: Stage) -> bool:
     if state == "finished":
         line.console.print(f"{stage.name:<13} finished before", highlight=False)
         return True
+    if state == "damaged" and _has_a_step_before(line, stage):
+        named = ", ".join(line.directory.damaged_files(line.directory.manifest(stage.name)))
+        line.console.print(f"{stage.name:<13} was damaged ({named}): goes on from the checkpoint before", highlight=False, markup=False)
+        line.directory.reopen(stage.name, recipe_hash, inputs)
+        return False
     if state == "unfinished" and line.directory.begun_otherwise(stage.name, recipe_hash, inputs):
         state = "stale"
     if state != "unfinished":
         _set_aside(line, stage, state)
     return False
+
+
+def _has_a_step_before(line: Line, stage: Stage) -> bool:
+    """Whether a damaged stage's last checkpoint alone is damaged, and there is another."""
+    steps = step_folders(line.folder(stage.name))
+    damaged = [line.directory.path / name for name in line.directory.damaged_files(line.directory.manifest(stage.name))]
+    return len(steps) > 1 and all(path.parent == steps[-1] for path in damaged)
 
 
 def _set_aside(line: Line, stage: Stage, state: str) -> None:

@@ -171,6 +171,21 @@ def test_a_flipped_byte_is_named_and_only_its_stage_made_again(line, command):
         name: digest for name, (_, digest) in before.items() if "manifest" not in name and "metrics" not in name}
 
 
+@pytest.mark.parametrize("stage", ("pretrain", "sft", "reward", "ppo"))
+def test_a_damaged_last_checkpoint_of_a_finished_stage_costs_only_the_steps_since_the_one_before(line, command, stage):
+    before, metrics = files(line), (line / stage / "metrics.jsonl").read_bytes()
+    path = weights(line, stage)
+    path.write_bytes(path.read_bytes()[:-1])
+    done = command("run", RECIPE, "--out", line)
+    steps = sorted((line / stage).glob("step-*"))
+    assert done.code == 0 and "goes on from the checkpoint before" in " ".join(done.out.split())
+    assert {each.name for each in (line / f"{stage}.damaged-1").iterdir()} == {steps[-1].name}
+    kept = b"".join(row for row in metrics.splitlines(True) if json.loads(row)["step"] <= int(steps[-2].name[5:]))
+    assert (line / stage / "metrics.jsonl").read_bytes().startswith(kept)  # clocks and all: those steps were not taken again
+    assert {name: digest for name, (_, digest) in files(line).items() if "manifest" not in name and "metrics" not in name} == {
+        name: digest for name, (_, digest) in before.items() if "manifest" not in name and "metrics" not in name}
+
+
 def test_deleted_weights_are_named_and_made_again(line, command):
     path = weights(line, "sft")
     digest = hashlib.sha256(path.read_bytes()).hexdigest()

@@ -1,7 +1,8 @@
 """A run on disk: one folder a stage, and in it a manifest that is written last.
 
 No manifest: not finished. Other inputs, another recipe section or another format version: stale. Another git commit: neither.
-A finished stage whose files no longer match their hashes is damaged; it is moved aside, never trusted and never deleted.
+A finished stage whose files no longer match their hashes is damaged; it is moved aside, never trusted and never deleted. If only its last
+checkpoint is, that one is moved aside and the stage reopened, to go on from the one before.
 """
 import fcntl
 import hashlib
@@ -113,6 +114,11 @@ class RunDir:
         for path in list(self.stage(stage).rglob("*.tmp")):
             shutil.rmtree(path) if path.is_dir() else path.unlink(missing_ok=True)
         write_atomically(self.stage(stage) / BEGUN, json.dumps(_origin(recipe_hash, inputs)) + "\n")
+
+    def reopen(self, stage: str, recipe_hash: str, inputs: Mapping[str, str]) -> None:
+        """Make a finished stage an unfinished one again, begun from the same."""
+        write_atomically(self.stage(stage) / BEGUN, json.dumps(_origin(recipe_hash, inputs)) + "\n")
+        (self.stage(stage) / "manifest.json").unlink()
 
     def begun_otherwise(self, stage: str, recipe_hash: str, inputs: Mapping[str, str]) -> bool:
         """Whether an unfinished stage was begun from something else, so that its checkpoints must not be continued."""
