@@ -10,7 +10,7 @@ from pharmgpt.model.transformer import ModelConfig, Transformer
 from pharmgpt.text.records import Message, Question
 from pharmgpt.text.tokenizer import train_tokenizer
 from pharmgpt.train import ppo as stage
-from pharmgpt.train.batches import BatchError
+from pharmgpt.train.batches import HEAD_ROWS, Batch, BatchError
 from pharmgpt.train.best_of_n import best_of_n, kl_bound
 from pharmgpt.train.judge import Judge, judge_facts, token_scores
 from pharmgpt.train.optimizer import NonFiniteError
@@ -143,6 +143,37 @@ def test_the_reference_is_the_sft_model_to_the_end(folders, tmp_path):
     before = measure(policy_logprobs, token_scores, policy, sft, critic, batch, CONFIG, EAGER)
     expected = before.kl[batch.is_target.bool()].sum().item() / 16
     assert expected > 0 and log.iterations()[2]["kl"] == expected
+
+
+def some_rows(count: int, tokens: int) -> Batch:
+    """Rows of random ids; more than half of each row's tokens are choices."""
+    generator = torch.Generator().manual_seed(0)
+    ids = torch.randint(0, 30, (count, tokens + 1), generator=generator)
+    is_target = (torch.rand(count, tokens, generator=generator) < 0.6).float()
+    ones, positions = torch.ones(count, tokens, dtype=torch.int64), torch.arange(tokens).expand(count, tokens)
+    return Batch(ids[:, :-1].contiguous(), ids[:, 1:].contiguous(), ones, positions, is_target)
+
+
+def chosen_logprobs(model, batch: Batch) -> torch.Tensor:
+    return policy_logprobs(model, batch.ids, batch.segment_ids, batch.positions, batch.targets, *batch.counted_places("cpu"), 0.7, None)[0]
+
+
+def test_log_probabilities_at_choices_and_their_gradients_are_those_of_all_logits():
+    model, batch = random_everywhere(Transformer(SHAPE), 3), some_rows(3, 20)
+    whole = (model(batch.ids, batch.segment_ids, batch.positions) / 0.7).log_softmax(-1)
+    wanted = whole.gather(-1, batch.targets.unsqueeze(-1)).squeeze(-1) * batch.is_target
+    found = chosen_logprobs(model, batch)
+    torch.testing.assert_close(found, wanted)
+    weights, price = list(model.parameters()), torch.randn(3, 20, generator=torch.Generator().manual_seed(1))
+    ours, theirs = (torch.autograd.grad((logprobs * price).sum(), weights) for logprobs in (found, wanted))
+    torch.testing.assert_close(ours, theirs)
+
+
+def test_a_choice_has_the_same_bits_whatever_else_is_in_its_batch():
+    model, batch = random_everywhere(Transformer(SHAPE), 3), some_rows(40, 32)
+    assert batch.is_target.sum() > HEAD_ROWS  # the head takes them in several blocks
+    order = torch.randperm(40, generator=torch.Generator().manual_seed(2))
+    assert torch.equal(chosen_logprobs(model, batch)[order], chosen_logprobs(model, batch.take(order)))
 
 
 def test_a_missing_end_token_is_penalised_at_the_last_choice():

@@ -48,9 +48,16 @@ class Batch(NamedTuple):
     def to(self, device: str) -> "Batch":
         return Batch(*(on_device(tensor, device) for tensor in self))
 
+    def take(self, rows: Tensor | slice) -> "Batch":
+        return Batch(*(tensor[rows] for tensor in self))
+
+    def counted_places(self, device: str) -> tuple[Tensor, ...]:
+        """`counted_places` of this batch, which is on the host, on `device`: asked of a GPU, everybody would wait for their number."""
+        return tuple(on_device(tensor, device) for tensor in counted_places(self.is_target))
+
     def language_model_inputs(self, device: str) -> tuple[Tensor, ...]:
         """What language_model_loss takes, on `device`; asked of a batch on the host."""
-        return tuple(on_device(tensor, device) for tensor in (*self[:4], *counted_places(self.is_target)))
+        return (*(on_device(tensor, device) for tensor in self[:4]), *self.counted_places(device))
 
 
 @dataclass
@@ -155,8 +162,7 @@ def assemble(segments: Sequence[Segment], rows: Sequence[Sequence[int]], row_tok
 def counted_places(is_target: Tensor) -> tuple[Tensor, Tensor]:
     """Where a flattened batch counts, filled up with place 0 to a multiple of HEAD_ROWS, and 1.0 where the place is a real one: (N,) each.
 
-    Filled up, because a new size every step leaves holes in memory: SFT grew from 2.0 to 4.1 GB. Asked of a batch on the host: on a GPU
-    everybody would wait for the number of places.
+    Filled up, because a new size every step leaves holes in memory: SFT grew from 2.0 to 4.1 GB.
     """
     places = is_target.flatten().nonzero().squeeze(1)
     filling = -len(places) % HEAD_ROWS

@@ -10,7 +10,7 @@ first update the ratio is exactly 1 and the KL exactly 0; the decoder's own prob
 `monitor` sees the answers and is logged (gold, unsafe share …). It NEVER enters the reward: the judge is the only teacher.
 Left out: an entropy bonus (the KL price keeps entropy up), learning-rate decay, several answers to one prompt.
 
-R rows, T tokens a row, N answers, V vocabulary; entry t of a row is the state in which targets[t] was chosen
+R rows, T tokens a row, N answers, P places that count, V vocabulary; entry t of a row is the state in which targets[t] was chosen
 """
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -33,7 +33,7 @@ from pharmgpt.text.records import Question
 from pharmgpt.text.tokenizer import Tokenizer
 from pharmgpt.train import state as states
 from pharmgpt.train.advantages import explained_variance, gae, whiten
-from pharmgpt.train.batches import Batch, BatchError, Ledger, on_device
+from pharmgpt.train.batches import HEAD_ROWS, Batch, BatchError, Ledger, on_device
 from pharmgpt.train.judge import Judge, inputs, load_judge, score, token_scores
 from pharmgpt.train.losses import clipped_surrogate_loss, clipped_value_loss, kl_estimates
 from pharmgpt.train.optimizer import Guard, Replay, take_step
@@ -119,7 +119,7 @@ class Experience(NamedTuple):
     returns: Tensor
 
     def rows(self, chosen: Tensor) -> "Experience":
-        return Experience(Batch(*(tensor[chosen] for tensor in self.batch)), *(tensor[chosen] for tensor in self[1:]))
+        return Experience(self.batch.take(chosen), *(tensor[chosen] for tensor in self[1:]))
 
     def tensors(self) -> dict[str, Tensor]:
         return self.batch._asdict() | dict(zip(self._fields[1:], self[1:], strict=True))
@@ -160,7 +160,7 @@ def ppo(config: PPOConfig, tokenizer: Tokenizer, prompts: Sequence[Question], *,
         packed = pack_rollout(rollout, update.rows, update.row_tokens)
         batch = packed.batch.to(device.type)
         is_action = batch.is_target.bool()  # (R, T)
-        before = measure(logprobs_of, values_of, policy, reference, critic, batch, config, device)
+        before = measure(logprobs_of, values_of, policy, reference, critic, packed.batch, config, device)
         paid = scores - config.missing_end_penalty * (~ended)  # (N,)
         rewards = token_rewards(before, is_action, paid, packed.last_action, coefficient)  # (R, T)
         guard.check({"score": scores, "reward": rewards} | before.where(is_action), Replay(out, iteration, policy, batch._asdict()))
@@ -179,7 +179,9 @@ def ppo(config: PPOConfig, tokenizer: Tokenizer, prompts: Sequence[Question], *,
             take_step(value_loss, critic, critic_optimizer, update.clip_norm, Replay(out, iteration, critic, mini.tensors()), guard)
             record = {"value_loss": value_loss}
             if learns:
-                logprobs, _ = logprobs_of(policy, *inputs(mini.batch), mini.batch.targets, config.temperature, device.autocast_dtype)
+                places = packed.batch.take(rows).counted_places(device.type)
+                logprobs, _ = logprobs_of(policy, *inputs(mini.batch), mini.batch.targets, *places, config.temperature,
+                                          device.autocast_dtype)
                 surrogate = clipped_surrogate_loss(logprobs, mini.logprobs, mini.advantages, mini.is_action, update.clip)
                 grad_norm = take_step(surrogate.loss, policy, policy_optimizer, update.clip_norm,
                                       Replay(out, iteration, policy, mini.tensors()), guard)
@@ -219,9 +221,9 @@ def departure(average: Transformer, reference: Transformer, critic: ValueModel, 
     """KL of what the stage delivers from the reference, exact at each choice, nats per answer, over answers that it samples itself."""
     rollout = roll_out(average, tokenizer, prompts, max_new_tokens=config.max_new_tokens, temperature=config.temperature,
                        generator=generator, device=device)
-    batch = pack_rollout(rollout, config.update.rows, config.update.row_tokens).batch.to(device.type)
+    batch = pack_rollout(rollout, config.update.rows, config.update.row_tokens).batch
     measured = measure(logprobs_of, values_of, average, reference, critic, batch, config, device)
-    return per_answer(measured.kl, batch.is_target.bool(), rollout)
+    return per_answer(measured.kl, batch.is_target.bool().to(device.type), rollout)
 
 
 @torch.no_grad()
@@ -233,27 +235,44 @@ def take_in(average: Transformer, policy: Transformer, count: int) -> None:
     torch._foreach_lerp_(list(average.parameters()), list(policy.parameters()), 1 / count)
 
 
-def policy_logprobs(model: Transformer, ids: Tensor, segment_ids: Tensor, positions: Tensor, targets: Tensor, temperature: float,
-                    autocast_dtype: torch.dtype | None) -> tuple[Tensor, Tensor]:
-    """log P(targets) at the sampling temperature, (R, T) fp32, and log P of every token without gradient, (R, T, V) fp32."""
+def policy_logprobs(model: Transformer, ids: Tensor, segment_ids: Tensor, positions: Tensor, targets: Tensor, places: Tensor,
+                    counts: Tensor, temperature: float, autocast_dtype: torch.dtype | None) -> tuple[Tensor, Tensor]:
+    """log P(targets) at the sampling temperature where something was chosen, 0 elsewhere: (R, T) fp32. And log P of every token at those
+    places without gradient: (P, V) fp32.
+
+    Only choices reach the head (`places` and `counts` (P,) are those of batches.counted_places), HEAD_ROWS at a time: products of one
+    shape, so that a state gives the same bits whatever else is in its batch.
+    """
     with autocast(ids.device.type, autocast_dtype):
-        logits = model(ids, segment_ids, positions)
+        hidden = model.hidden(ids, segment_ids, positions).flatten(0, 1)[places]
+        logits = torch.cat([model.logits(block) for block in hidden.split(HEAD_ROWS)])  # (P, V)
     everything = (logits / temperature).log_softmax(-1)
-    return everything.gather(-1, targets.unsqueeze(-1)).squeeze(-1), everything.detach()
+    chosen = everything.gather(-1, targets.flatten()[places].unsqueeze(-1)).squeeze(-1)
+    return spread(chosen, places, counts, ids.shape), everything.detach()
+
+
+def spread(x: Tensor, places: Tensor, counts: Tensor, shape: torch.Size) -> Tensor:
+    """Numbers of counted places, (P,), where they belong in (R, T); 0 elsewhere."""
+    return torch.zeros(shape.numel(), device=x.device).index_add(0, places, x * counts).view(shape)
 
 
 def measure(logprobs_of: Callable, values_of: Callable, policy: Transformer, reference: Transformer, critic: ValueModel, batch: Batch,
             config: PPOConfig, device: Device) -> Measured:
-    """Gradients stay on, and nobody asks for them: without them the compiler would build other graphs, which round differently, and the
-    first ratio would not be 1. For the same reason the reference's weights are not marked as frozen: no optimiser holds them."""
+    """What stood before the update, of a batch on the host.
+
+    Gradients stay on, and nobody asks for them: without them the compiler would build other graphs, which round differently, and the
+    first ratio would not be 1. For the same reason the reference's weights are not marked as frozen: no optimiser holds them.
+    """
     chunks = []
     for start in range(0, len(batch.ids), config.update.rows):
-        part = Batch(*(tensor[start:start + config.update.rows] for tensor in batch))
-        arguments = (*inputs(part), part.targets, config.temperature, device.autocast_dtype)
+        on_host = batch.take(slice(start, start + config.update.rows))
+        part, places = on_host.to(device.type), on_host.counted_places(device.type)
+        arguments = (*inputs(part), part.targets, *places, config.temperature, device.autocast_dtype)
         chosen, p = logprobs_of(policy, *arguments)
         reference_chosen, q = logprobs_of(reference, *arguments)
         values = values_of(critic, *inputs(part), device.autocast_dtype)
-        chunks.append((chosen.detach(), reference_chosen.detach(), (p.exp() * (p - q)).sum(-1), -(p.exp() * p).sum(-1), values.detach()))
+        kl, entropy = (spread(x, *places, part.ids.shape) for x in ((p.exp() * (p - q)).sum(-1), -(p.exp() * p).sum(-1)))
+        chunks.append((chosen.detach(), reference_chosen.detach(), kl, entropy, values.detach()))
     return Measured(*(torch.cat(tensors) for tensors in zip(*chunks, strict=True)))
 
 
