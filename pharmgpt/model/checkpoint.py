@@ -32,8 +32,13 @@ class CheckpointError(ValueError):
 
 def save_model(model: nn.Module, folder: Path, **more: object) -> None:
     """Write `model` (with `.config` and `.kind`) into `folder`; each file appears whole or not at all. `more` goes into model.json."""
+    save_weights(model.state_dict(), model, folder, **more)
+
+
+def save_weights(weights: Mapping[str, Tensor], model: nn.Module, folder: Path, **more: object) -> None:
+    """`weights` as those of `model`, which may hold a piece of each only."""
     folder.mkdir(parents=True, exist_ok=True)
-    digest = save_tensors(model.state_dict(), folder / WEIGHTS)
+    digest = save_tensors(weights, folder / WEIGHTS)
     described = {"format": 1, "kind": model.kind, "config": model.config.model_dump(), "weights_sha256": digest}
     write_json(described | more, folder / DESCRIPTION)
 
@@ -57,6 +62,11 @@ def load_model(folder: Path, kinds: Sequence[type[nn.Module]] = KINDS) -> nn.Mod
 
 def load_weights(model: nn.Module, folder: Path) -> None:
     """Fill `model` in place from `folder`, checking the weights' hash and every shape."""
+    model.load_state_dict(read_weights(model, folder))
+
+
+def read_weights(model: nn.Module, folder: Path) -> dict[str, Tensor]:
+    """The weights of `folder`, whose hash and shapes are those that `model` needs."""
     tensors = load_tensors(folder / WEIGHTS, read_description(folder)["weights_sha256"])
     expected = model.state_dict()
     for name in sorted(expected.keys() | tensors.keys()):
@@ -64,7 +74,7 @@ def load_weights(model: nn.Module, folder: Path) -> None:
         if found != wanted:
             raise CheckpointError(f"{folder / WEIGHTS}: {name} is {found}, but {DESCRIPTION} describes {wanted}. "
                                   "The two files come from different models; restore the pair that was written together.")
-    model.load_state_dict(tensors)
+    return tensors
 
 
 def read_description(folder: Path) -> dict:
