@@ -12,7 +12,8 @@ from pydantic import BaseModel, ConfigDict, Field, NonNegativeFloat, NonNegative
 from torch import Tensor, nn
 from torch.optim import AdamW, Muon, Optimizer
 
-from pharmgpt.model.checkpoint import save_model, save_tensors, write_json
+from pharmgpt.model.checkpoint import save_tensors, save_weights, write_json
+from pharmgpt.train.parallel import ALONE, Ranks
 
 
 class OptimizerConfig(BaseModel):
@@ -30,11 +31,12 @@ class OptimizerConfig(BaseModel):
 
 class StackedMuon(Muon):
     """torch.optim.Muon, the same to rounding, with matrices of one shape orthogonalised together in `dtype`: one by one they are too
-    small for two cores (54 ms a step became 30 ms at 4M parameters). State and groups are those of torch's."""
+    small for two cores (54 ms a step became 30 ms at 4M parameters). State and groups are those of torch's. Ranks put their pieces of
+    each matrix together, because an orthogonal whole has no orthogonal pieces; all do the same work on it and keep their own piece."""
 
-    def __init__(self, matrices: list[nn.Parameter], *, dtype: torch.dtype, **settings: float):
+    def __init__(self, matrices: list[nn.Parameter], *, dtype: torch.dtype, ranks: Ranks = ALONE, **settings: float):
         super().__init__(sorted(matrices, key=lambda matrix: tuple(matrix.shape)), **settings)
-        self.dtype = dtype
+        self.dtype, self.ranks = dtype, ranks
         self.found_inf: Tensor | None = None  # as in torch's fused optimisers: 1 on the device, and nothing is updated
 
     @torch.no_grad()
@@ -48,13 +50,15 @@ class StackedMuon(Muon):
         momenta = [self.state[matrix].setdefault("momentum_buffer", torch.zeros_like(matrix)) for matrix in matrices]
         torch._foreach_lerp_(momenta, gradients, 1 - group["momentum"])
         nesterov = torch._foreach_lerp(gradients, momenta, group["momentum"])
-        direction = orthogonalised(torch.stack(nesterov).to(self.dtype), group["ns_coefficients"], group["ns_steps"])  # (N, rows, columns)
+        whole = torch.stack([self.ranks.whole(each) for each in nesterov])
+        direction = orthogonalised(whole.to(self.dtype), group["ns_coefficients"], group["ns_steps"])  # (N, rows, columns)
         held, decay = self.found_inf, group["lr"] * group["weight_decay"]
         if held is not None:
             direction, decay = torch.where(held > 0, 0.0, direction), decay * (1 - held)
         torch._foreach_mul_(matrices, 1 - decay)
         scale = math.sqrt(max(1, shape[0] / shape[1]))
-        torch._foreach_add_(matrices, list(direction.to(matrices[0].dtype)), alpha=-group["lr"] * scale)
+        pieces = [self.ranks.piece(each, matrix) for each, matrix in zip(direction.to(matrices[0].dtype), matrices, strict=True)]
+        torch._foreach_add_(matrices, pieces, alpha=-group["lr"] * scale)
 
 
 def orthogonalised(x: Tensor, coefficients: tuple[float, float, float], steps: int) -> Tensor:
@@ -83,10 +87,12 @@ def split_parameters(model: nn.Module) -> tuple[list[nn.Parameter], list[nn.Para
     return matrices, rest
 
 
-def make_optimizers(model: nn.Module, config: OptimizerConfig, dtype: torch.dtype | None = None) -> dict[str, Optimizer]:
+def make_optimizers(model: nn.Module, config: OptimizerConfig, dtype: torch.dtype | None = None,
+                    ranks: Ranks = ALONE) -> dict[str, Optimizer]:
     """`dtype` is the compute dtype of the device; None is fp32."""
     matrices, rest = split_parameters(model)
-    return {"muon": StackedMuon(matrices, lr=config.muon_lr, weight_decay=config.muon_weight_decay, dtype=dtype or torch.float32),
+    muon = StackedMuon(matrices, lr=config.muon_lr, weight_decay=config.muon_weight_decay, dtype=dtype or torch.float32, ranks=ranks)
+    return {"muon": muon,
             "adamw": AdamW(rest, lr=config.adamw_lr, betas=config.adamw_betas, weight_decay=config.adamw_weight_decay, fused=True)}
 
 
@@ -104,16 +110,19 @@ def set_lr(optimizers: dict[str, Optimizer], config: OptimizerConfig, scale: flo
 
 
 class Replay:
-    """The step about to be taken: written to disk only if it fails."""
+    """The step about to be taken, with the rows of all ranks: written to disk only if it fails."""
 
     def __init__(self, out: Path, step: int, model: nn.Module, tensors: dict[str, Tensor]):
         self.out, self.step, self.model, self.tensors = out, step, model, tensors
 
-    def write(self, largest: Mapping[str, float]) -> Path:
+    def write(self, largest: Mapping[str, float], ranks: Ranks) -> Path:
         folder = self.out / f"replay-{self.step:06d}"
-        save_model(self.model, folder)
-        save_tensors(self.tensors, folder / "batch.safetensors")
-        write_json({"step": self.step} | {name: repr(value) for name, value in largest.items()}, folder / "replay.json")
+        weights = ranks.gathered(self.model.state_dict())
+        if ranks.leads:
+            save_weights(weights, self.model, folder)
+            save_tensors(self.tensors, folder / "batch.safetensors")
+            write_json({"step": self.step} | {name: repr(value) for name, value in largest.items()}, folder / "replay.json")
+        ranks.wait()  # a rank that ends takes the others with it
         return folder
 
 
@@ -122,16 +131,17 @@ class Guard:
 
     On the CPU it looks before each update. A GPU is not waited for: there `held` turns 1 on the device, which holds back this update and
     every later one, and the host looks one check later, when the numbers have long arrived. `settle` looks at the last of them.
+    What is not finite at one rank stops all ranks at the same step.
     """
 
-    def __init__(self, device_type: str, watch: Callable[[int, float], None] | None = None):
-        self.watch = watch or (lambda step, loss: None)
+    def __init__(self, device_type: str, watch: Callable[[int, float], None] | None = None, ranks: Ranks = ALONE):
+        self.watch, self.ranks = watch or (lambda step, loss: None), ranks
         self.held = torch.zeros((), device=device_type) if device_type == "cuda" else None
         self.pending: tuple[Tensor, torch.cuda.Event, list[str], Replay] | None = None
 
     def check(self, tensors: Mapping[str, Tensor], replay: Replay) -> None:
         """All of `tensors` in one look: the largest magnitude of each, because what is not finite wins every maximum."""
-        largest = torch.stack([tensor.detach().abs().max().float() for tensor in tensors.values()])
+        largest = self.ranks.not_finite_anywhere(torch.stack([tensor.detach().abs().max().float() for tensor in tensors.values()]))
         if self.held is None:
             self._look(largest.tolist(), list(tensors), replay)
             return
@@ -151,7 +161,7 @@ class Guard:
         if not all(map(math.isfinite, found)):
             said = ", ".join(f"{name.replace('_', ' ')} {value:.4g}" for name, value in largest.items())
             raise NonFiniteError(f"step {replay.step}: {said}; the weights were not updated. The batch and the weights before it are in "
-                                 f"{replay.write(largest)}. Lower the learning rates, or look at that batch.")
+                                 f"{replay.write(largest, self.ranks)}. Lower the learning rates, or look at that batch.")
         if "loss" in largest:
             self.watch(replay.step + 1, largest["loss"])
 
@@ -170,7 +180,8 @@ def take_step(loss: Tensor, model: nn.Module, optimizers: dict[str, Optimizer], 
     for optimizer in optimizers.values():
         optimizer.zero_grad(set_to_none=True)
     loss.backward()
-    grad_norm = nn.utils.clip_grad_norm_(model.parameters(), clip_norm, foreach=True)
+    guard.ranks.add_up_gradients(model.parameters())
+    grad_norm = guard.ranks.whole(nn.utils.clip_grad_norm_(model.parameters(), clip_norm, foreach=True))
     guard.check({"loss": loss, "gradient_norm": grad_norm} | (also or {}), replay)
     for optimizer in optimizers.values():
         optimizer.found_inf = guard.held  # what torch's GradScaler sets: fused AdamW updates nothing where it is 1

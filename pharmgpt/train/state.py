@@ -18,10 +18,11 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from pharmgpt.model.checkpoint import (
-    CheckpointError, atomic_folder, load_tensors, load_weights, remove_folder, require_intact, save_model, save_tensors, seal, write_json,
+    CheckpointError, atomic_folder, load_tensors, read_weights, remove_folder, require_intact, save_tensors, save_weights, seal, write_json,
 )
 from pharmgpt.run.metrics import Log
 from pharmgpt.train.optimizer import Guard
+from pharmgpt.train.parallel import ALONE, Ranks
 
 KEPT_STEPS = 2
 OPTIMIZER, STATE = "optimizer.safetensors", "state.json"
@@ -39,25 +40,33 @@ class TrainState:
     extra: dict = field(default_factory=dict)  # JSON values: an adaptive coefficient, a best score
     facts: dict = field(default_factory=dict)  # JSON values that travel with the weights, in model.json: how a judge reads
     step: int = 0  # updates done
+    ranks: Ranks = ALONE  # who hold the model's and the optimizers' pieces; on disk they are whole
 
 
 def save(out: Path, state: TrainState, kept: int = KEPT_STEPS, due: bool = True) -> Path:
     """Write out/step-NNNNNN and delete all but the newest `kept` steps; returns the folder. One that is not `due` drives out none."""
     folder = step_folder(out, state.step)
+    weights, tensors = state.ranks.gathered(state.model.state_dict()), state.ranks.gathered(_side_tensors(state))
+    if state.ranks.leads:
+        _write(folder, state, weights, tensors, due)
+        _drop_old(out, kept)
+    state.ranks.wait()  # nobody looks for a step that is not there yet
+    return folder
+
+
+def _write(folder: Path, state: TrainState, weights: dict[str, Tensor], tensors: dict[str, Tensor], due: bool) -> None:
     with atomic_folder(folder) as temporary:
-        save_model(state.model, temporary, **state.facts)
-        digest = save_tensors(_side_tensors(state), temporary / OPTIMIZER)
+        save_weights(weights, state.model, temporary, **state.facts)
+        digest = save_tensors(tensors, temporary / OPTIMIZER)
         write_json({"format": 1, "step": state.step, "optimizer_sha256": digest, "extra": state.extra}, temporary / STATE)
         if not due:
             (temporary / STOPPED).touch()
         seal(temporary)
-    _drop_old(out, kept)
-    return folder
 
 
 def save_when(due: bool, out: Path, state: TrainState, log: Log, guard: Guard) -> None:
-    """The end of a step: save if it is time and all was finite; save and stop if somebody asked for it."""
-    stop = log.stop_asked()
+    """The end of a step: save if it is time and all was finite; save and stop if somebody asked for it, at whichever rank."""
+    stop = state.ranks.any(log.stop_asked())
     if due or stop:
         guard.settle()
         save(out, state, due=due)
@@ -67,6 +76,13 @@ def save_when(due: bool, out: Path, state: TrainState, log: Log, guard: Guard) -
 
 def resume(out: Path, state: TrainState) -> int:
     """Fill `state` in place from the newest valid step in `out`; returns its step, or 0. Moves damaged ones aside and names them."""
+    step = state.ranks.agreed(_resume_alone(out, state) if state.ranks.leads else 0)
+    if step and not state.ranks.leads:
+        load(step_folder(out, step), state)
+    return step
+
+
+def _resume_alone(out: Path, state: TrainState) -> int:
     for folder in reversed(step_folders(out)):
         try:
             load(folder, state)
@@ -96,9 +112,10 @@ def load(folder: Path, state: TrainState) -> None:
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise CheckpointError(f"{folder / STATE}: cannot be read ({error!r}). Delete {folder.name} to resume from an older step.") from None
     tensors = load_tensors(folder / OPTIMIZER, digest)
-    load_weights(state.model, folder)
+    weights, held = read_weights(state.model, folder), state.model.state_dict()
+    state.model.load_state_dict({name: state.ranks.piece(tensor, held[name]) for name, tensor in weights.items()})
     for name, optimizer in state.optimizers.items():
-        _fill_optimizer(optimizer, _under(f"optimizer.{name}.", tensors))
+        _fill_optimizer(optimizer, _under(f"optimizer.{name}.", tensors), state.ranks)
     for name, module in state.modules.items():
         module.load_state_dict(_under(f"module.{name}.", tensors))
     for name, generator in state.generators.items():
@@ -143,11 +160,12 @@ def _side_tensors(state: TrainState) -> dict[str, Tensor]:
     return tensors
 
 
-def _fill_optimizer(optimizer: Optimizer, tensors: dict[str, Tensor]) -> None:
+def _fill_optimizer(optimizer: Optimizer, tensors: dict[str, Tensor], ranks: Ranks) -> None:
+    parameters = [parameter for group in optimizer.param_groups for parameter in group["params"]]
     slots: dict[int, dict[str, Tensor]] = {}
     for key, tensor in tensors.items():
         index, slot = key.split(".", 1)
-        slots.setdefault(int(index), {})[slot] = tensor
+        slots.setdefault(int(index), {})[slot] = ranks.piece(tensor, parameters[int(index)])
     optimizer.load_state_dict({"state": slots, "param_groups": optimizer.state_dict()["param_groups"]})
 
 
