@@ -18,9 +18,9 @@ from pharmgpt.text.records import Conversation, Document
 from pharmgpt.text.tokenizer import Tokenizer
 from pharmgpt.train import state as states
 from pharmgpt.train.batches import batches, conversation_segments, document_segments, epoch_rows, joined
-from pharmgpt.train.losses import language_model_loss
 from pharmgpt.train.optimizer import Guard, OptimizerConfig, Replay, lr_scale, make_optimizers, set_lr, take_step
-from pharmgpt.train.pretrain import Pace, held_back_loss
+from pharmgpt.train.parallel import ALONE, Ranks, sharded
+from pharmgpt.train.pretrain import Pace, batch_loss, held_back_loss
 from pharmgpt.train.spikes import SpikeWatch
 from pharmgpt.train.state import TrainState
 
@@ -48,31 +48,33 @@ class SftConfig(BaseModel):
 
 def sft(config: SftConfig, tokenizer: Tokenizer, start: Path, conversations: Iterable[Conversation],
         dev_conversations: Iterable[Conversation], documents: Iterable[Document], *,
-        out: Path, log: Log, device: Device, seed: int) -> Path:
+        out: Path, log: Log, device: Device, seed: int, ranks: Ranks = ALONE) -> Path:
     """`start` is a folder of weights (a step of pretraining). Returns the folder of the last step."""
+    ranks.require_equal_shares(config.rows, "sft.rows")
     segments, ledger = conversation_segments(conversations, tokenizer, config.row_tokens)
     dev_segments, _ = conversation_segments(dev_conversations, tokenizer, config.row_tokens)
     replayed, replay_ledger = document_segments((document.text for document in documents), tokenizer, config.row_tokens)
     replay_rows = config.replay_rows if replayed else 0
     spoken_rows = config.rows - replay_rows
-    ledger.write(out, replay_documents=replay_ledger.rows_in, replay_tokens=replay_ledger.tokens)
+    if ranks.leads:
+        ledger.write(out, replay_documents=replay_ledger.rows_in, replay_tokens=replay_ledger.tokens)
     bytes_of = torch.tensor(tokenizer.token_bytes(), dtype=torch.float32)  # (V,)
 
-    model = load_model(start).to(device.type)
-    optimizers = make_optimizers(model, config.optimizer, device.autocast_dtype)
-    state = TrainState(model, optimizers)
+    model = sharded(load_model(start).to(device.type), ranks, device.type)
+    optimizers = make_optimizers(model, config.optimizer, device.autocast_dtype, ranks)
+    state = TrainState(model, optimizers, ranks=ranks)
     log.truncate(states.resume(out, state))
     spoken = batches(segments, spoken_rows, config.row_tokens, seed, start_step=state.step)
     replay = batches(replayed, replay_rows, config.row_tokens, seed + 1, start_step=state.step) if replay_rows else None
     steps = config.steps or math.ceil(config.epochs * len(epoch_rows(segments, config.row_tokens, seed, 0)) / spoken_rows)
-    loss_of = device.compiled(language_model_loss)
-    pace, guard = Pace(config.rows * config.row_tokens), Guard(device.type, SpikeWatch(log).see)
+    loss_of = batch_loss(device, ranks)
+    pace, guard = Pace(config.rows * config.row_tokens), Guard(device.type, SpikeWatch(log).see, ranks)
 
     while state.step < steps:
         batch = joined(next(spoken), next(replay)) if replay else next(spoken)
         scale = lr_scale(state.step, steps, config.optimizer)
         set_lr(optimizers, config.optimizer, scale)
-        loss = loss_of(model, *batch.language_model_inputs(device.type), device.autocast_dtype)
+        loss = loss_of(model, batch)
         grad_norm = take_step(loss, model, optimizers, config.optimizer.clip_norm, Replay(out, state.step, model, batch._asdict()), guard)
         state.step += 1
         pace.steps += 1
@@ -82,7 +84,7 @@ def sft(config: SftConfig, tokenizer: Tokenizer, start: Path, conversations: Ite
             log.write({"step": state.step, "loss": loss.item(), "lr": config.optimizer.adamw_lr * scale, "grad_norm": grad_norm.item()}
                       | pace.read())
         if dev_segments and (state.step % config.dev_every == 0 or last):
-            log.write({"step": state.step} | held_back_loss(loss_of, model, dev_segments, bytes_of, config, device))
+            log.write({"step": state.step} | held_back_loss(loss_of, model, dev_segments, bytes_of, config))
             pace.restart()
         states.save_when(state.step % config.checkpoint_every == 0 or last, out, state, log, guard)
     return states.newest_step(out)
