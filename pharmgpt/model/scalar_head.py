@@ -17,7 +17,7 @@ class ScalarHead(nn.Module):
 
     def forward(self, hidden: Tensor) -> Tensor:
         with torch.autocast(hidden.device.type, enabled=False):  # bf16 would round scores to three digits
-            return self.score(hidden.float()).squeeze(-1)  # (B, T)
+            return self.score(hidden.float()).squeeze(-1).clone()  # (B, T), and no view: FSDP warns of those
 
 
 class ScalarModel(nn.Module):

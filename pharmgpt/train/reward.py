@@ -25,10 +25,11 @@ from pharmgpt.run.metrics import Log
 from pharmgpt.text.records import PreferencePair
 from pharmgpt.text.tokenizer import Tokenizer
 from pharmgpt.train import state as states
-from pharmgpt.train.batches import BatchError, Ledger, Segment, assemble, pack
+from pharmgpt.train.batches import BatchError, Ledger, Segment, assemble, on_device, pack
 from pharmgpt.train.judge import Judge, Reader, answer_scores, inputs, judge_facts, judged_segment, log_odds, pair_items, token_scores
 from pharmgpt.train.losses import bradley_terry_loss
 from pharmgpt.train.optimizer import Guard, OptimizerConfig, Replay, lr_scale, make_optimizers, set_lr, take_step
+from pharmgpt.train.parallel import ALONE, Ranks, sharded
 from pharmgpt.train.pretrain import Pace
 from pharmgpt.train.spikes import SpikeWatch
 from pharmgpt.train.state import TrainState
@@ -52,25 +53,29 @@ class RewardConfig(BaseModel):
 
 
 def train_reward(config: RewardConfig, tokenizer: Tokenizer, start: Path, pairs: Sequence[PreferencePair],
-                 dev_pairs: Sequence[PreferencePair], *, out: Path, log: Log, device: Device, seed: int) -> Path:
+                 dev_pairs: Sequence[PreferencePair], *, out: Path, log: Log, device: Device, seed: int, ranks: Ranks = ALONE) -> Path:
     """`start` is a folder of weights (a step of SFT). Returns the folder of the last step."""
-    model = RewardModel.from_transformer(load_model(start, [Transformer])).to(device.type)
+    ranks.require_equal_shares(config.rows, "reward.rows")
+    model = sharded(RewardModel.from_transformer(load_model(start, [Transformer])).to(device.type), ranks, device.type)
     judge = Judge(model, tokenizer, config.reader, config.reads_reference)
     segments, ledger = pair_segments(judge, pairs, config.row_tokens)
-    ledger.write(out)
-    optimizers = make_optimizers(model, config.optimizer, device.autocast_dtype)
-    state = TrainState(model, optimizers)
+    if ranks.leads:
+        ledger.write(out)
+    optimizers = make_optimizers(model, config.optimizer, device.autocast_dtype, ranks)
+    state = TrainState(model, optimizers, ranks=ranks)
     log.truncate(states.resume(out, state))
     data = itertools.islice(pair_batches(segments, config.rows, config.row_tokens, seed), state.step, None)
     scores_of = device.compiled(token_scores)
-    pace, guard = Pace(config.rows * config.row_tokens), Guard(device.type, SpikeWatch(log).see)
+    pace, guard = Pace(config.rows * config.row_tokens), Guard(device.type, SpikeWatch(log).see, ranks)
 
     while state.step < config.steps:
         rows = next(data)
         batch = assemble(segments, rows, config.row_tokens).to(device.type)
         scale = lr_scale(state.step, config.steps, config.optimizer)
         set_lr(optimizers, config.optimizer, scale)
-        r = answer_scores(scores_of(model, *inputs(batch), device.autocast_dtype), batch, rows)  # (2N,)
+        own, own_rows = ranks.own_rows(batch), ranks.own(rows)
+        r = answer_scores(scores_of(model, *inputs(own), device.autocast_dtype), own, own_rows)
+        r = exchanged(r, rows, ranks)  # (2N,)
         loss = bradley_terry_loss(r[0::2], r[1::2])
         grad_norm = take_step(loss, model, optimizers, config.optimizer.clip_norm, Replay(out, state.step, model, batch._asdict()),
                               guard, also={"score": r})
@@ -88,6 +93,16 @@ def train_reward(config: RewardConfig, tokenizer: Tokenizer, start: Path, pairs:
             state.facts = {"judge": judge_facts(centred(judge, pairs, device))}
         states.save_when(state.step % config.checkpoint_every == 0 or last, out, state, log, guard)
     return states.newest_step(out)
+
+
+def exchanged(own: Tensor, rows: Sequence[Sequence[int]], ranks: Ranks) -> Tensor:
+    """(2N,) scores of the whole batch from those of each rank's rows: a pair's answers may lie on two ranks, so each rank gets all scores
+    and has the whole loss, whose gradient it takes by its own scores only."""
+    if ranks.size == 1:
+        return own
+    order, mine = ({index for row in part for index in row} for part in (rows, ranks.own(rows)))
+    places = torch.tensor([place for place, index in enumerate(sorted(order)) if index in mine], dtype=torch.int64)
+    return ranks.summed(own.new_zeros(len(order)).index_put((on_device(places, own.device.type),), own))
 
 
 def pair_segments(judge: Judge, pairs: Sequence[PreferencePair], row_tokens: int) -> tuple[list[Segment], Ledger]:
