@@ -28,14 +28,18 @@ class Completion(NamedTuple):
 
 def generate(model: Transformer, prompts: Sequence[Sequence[int]], *, max_new_tokens: int, end_id: int, temperature: float = 0.0,
              generator: torch.Generator | None = None, batch_size: int | None = None, samples_per_prompt: int = 1,
-             dtype: torch.dtype | None = None) -> list[Completion]:
+             dtype: torch.dtype | None = None, only: slice = slice(None)) -> list[Completion]:
     """Continue every prompt `samples_per_prompt` times; the samples of a prompt stand together, in prompt order.
 
     temperature 0 is greedy; above it `generator` is needed. `dtype` is the compute dtype (device.autocast_dtype); None keeps the weights'.
-    What a sequence says does not depend on `batch_size`; None is what suits the device.
+    What a sequence says does not depend on `batch_size`; None is what suits the device. `only` those prompts are completed, and say what
+    they would among all.
     """
     check_prompts(model, prompts, max_new_tokens)
     uniforms = _uniforms(len(prompts) * samples_per_prompt, max_new_tokens, temperature, generator)  # (sequences, N)
+    if uniforms is not None:
+        uniforms = uniforms.view(len(prompts), samples_per_prompt, max_new_tokens)[only].flatten(0, 1)
+    prompts = prompts[only]
     completions: list[Completion | None] = [None] * (len(prompts) * samples_per_prompt)
     order = sorted(range(len(prompts)), key=lambda index: len(prompts[index]))  # little padding
     batch_size = batch_size or BATCH_SIZE[model.model.embed_tokens.weight.device.type]

@@ -8,6 +8,8 @@ delivered, and checked on development questions, is the mean of the policies aft
 What old probabilities, reference probabilities and new ones have in common: one function, one shape, one compiled graph. So before the
 first update the ratio is exactly 1 and the KL exactly 0; the decoder's own probabilities (bf16, cached) would give neither.
 `monitor` sees the answers and is logged (gold, unsafe share …). It NEVER enters the reward: the judge is the only teacher.
+Ranks hold the whole models each: they divide questions and rows, and have the same experience and the same weights; only what checks
+and logs is done by each again.
 Left out: an entropy bonus (the KL price keeps entropy up), learning-rate decay, several answers to one prompt.
 
 R rows, T tokens a row, N answers, P places that count, V vocabulary; entry t of a row is the state in which targets[t] was chosen
@@ -37,6 +39,7 @@ from pharmgpt.train.batches import HEAD_ROWS, Batch, BatchError, Ledger, on_devi
 from pharmgpt.train.judge import Judge, inputs, load_judge, score, token_scores
 from pharmgpt.train.losses import clipped_surrogate_loss, clipped_value_loss, kl_estimates
 from pharmgpt.train.optimizer import Guard, Replay, take_step
+from pharmgpt.train.parallel import ALONE, Ranks
 from pharmgpt.train.rollout import Rollout, items_of, pack_rollout, roll_out
 from pharmgpt.train.spikes import SpikeWatch
 from pharmgpt.train.state import TrainState
@@ -121,28 +124,34 @@ class Experience(NamedTuple):
     def rows(self, chosen: Tensor) -> "Experience":
         return Experience(self.batch.take(chosen), *(tensor[chosen] for tensor in self[1:]))
 
+    def own(self, ranks: Ranks) -> "Experience":
+        return self if ranks.size == 1 else Experience(ranks.own_rows(self.batch), *map(ranks.own, self[1:]))
+
     def tensors(self) -> dict[str, Tensor]:
         return self.batch._asdict() | dict(zip(self._fields[1:], self[1:], strict=True))
 
 
 def ppo(config: PPOConfig, tokenizer: Tokenizer, prompts: Sequence[Question], *, policy_dir: Path, reward_dir: Path,
-        dev_questions: Sequence[Question], monitor: Monitor, out: Path, log: Log, device: Device, seed: int) -> Path:
+        dev_questions: Sequence[Question], monitor: Monitor, out: Path, log: Log, device: Device, seed: int, ranks: Ranks = ALONE) -> Path:
     """`policy_dir` holds the SFT weights, `reward_dir` the judge (each a step folder). Returns the folder of the last step."""
+    ranks.require_equal_shares(config.update.rows, "ppo.update.rows")
     policy, average, reference = (load_model(policy_dir, [Transformer]).to(device.type) for _ in range(3))
     judge = load_judge(reward_dir, tokenizer)
     judge.model.to(device.type)
     critic = make_critic(config.critic_from, policy, judge).to(device.type)
     prompts, ledger = prompts_that_fit(prompts, tokenizer, config)
-    ledger.write(out)
+    if ranks.leads:
+        ledger.write(out)
     update = config.update
     policy_optimizer = {"policy": AdamW(policy.parameters(), lr=update.policy_lr, betas=(0.9, 0.95), weight_decay=0.0, fused=True)}
     critic_optimizer = {"critic": AdamW(critic.parameters(), lr=update.critic_lr, betas=(0.9, 0.95), weight_decay=0.0, fused=True)}
     best = {"best": load_model(policy_dir, [Transformer]).to(device.type)} if config.stop_after is not None else {}
     state = TrainState(average, policy_optimizer | critic_optimizer, modules={"critic": critic, "policy": policy} | best,
-                       extra={"kl_coefficient": config.kl.coefficient, "best_gold": None, "checks_since_best": 0, "stopped": False})
+                       extra={"kl_coefficient": config.kl.coefficient, "best_gold": None, "checks_since_best": 0, "stopped": False},
+                       ranks=ranks)
     log.truncate(states.resume(out, state))
     logprobs_of, values_of = device.compiled(policy_logprobs), device.compiled(token_scores)
-    guard, watch = Guard(device.type), SpikeWatch(log)
+    guard, watch = Guard(device.type, ranks=ranks), SpikeWatch(log)
     if state.step == 0:
         log.write({"step": 0} | check(config, state, tokenizer, judge, dev_questions, monitor, device))
 
@@ -152,15 +161,16 @@ def ppo(config: PPOConfig, tokenizer: Tokenizer, prompts: Sequence[Question], *,
 
         # Sample answers and have them judged.
         rollout = roll_out(policy, tokenizer, draw(prompts, config.prompts, iteration, seed), max_new_tokens=config.max_new_tokens,
-                           temperature=config.temperature, generator=generator_of(seed, iteration), device=device)
-        scores = torch.tensor(score(judge, items_of(rollout), device=device), device=device.type)  # (N,)
+                           temperature=config.temperature, generator=generator_of(seed, iteration), device=device,
+                           ranks=ranks)
+        scores = judged(judge, rollout, device, ranks)  # (N,)
         ended = torch.tensor(rollout.ended, device=device.type)  # (N,)
 
         # Rewards: what each choice cost in KL, and at the last choice the score.
         packed = pack_rollout(rollout, update.rows, update.row_tokens)
         batch = packed.batch.to(device.type)
         is_action = batch.is_target.bool()  # (R, T)
-        before = measure(logprobs_of, values_of, policy, reference, critic, packed.batch, config, device)
+        before = measure(logprobs_of, values_of, policy, reference, critic, packed.batch, config, device, ranks)
         paid = scores - config.missing_end_penalty * (~ended)  # (N,)
         rewards = token_rewards(before, is_action, paid, packed.last_action, coefficient)  # (R, T)
         guard.check({"score": scores, "reward": rewards} | before.where(is_action), Replay(out, iteration, policy, batch._asdict()))
@@ -174,19 +184,22 @@ def ppo(config: PPOConfig, tokenizer: Tokenizer, prompts: Sequence[Question], *,
         steps = []
         for rows in minibatches(len(batch.ids), update.rows, update.epochs, seed, iteration):
             mini = experience.rows(on_device(rows, device.type))
-            values = values_of(critic, *inputs(mini.batch), device.autocast_dtype)  # (rows, T)
-            value_loss = clipped_value_loss(values, mini.values, mini.returns, mini.is_action, update.value_clip)
+            own = mini.own(ranks)
+            counted = own.is_action.sum(), mini.is_action.sum()
+            values = values_of(critic, *inputs(own.batch), device.autocast_dtype)  # (rows, T)
+            value_loss = ranks.mean(clipped_value_loss(values, own.values, own.returns, own.is_action, update.value_clip), *counted)
             take_step(value_loss, critic, critic_optimizer, update.clip_norm, Replay(out, iteration, critic, mini.tensors()), guard)
             record = {"value_loss": value_loss}
             if learns:
-                places = packed.batch.take(rows).counted_places(device.type)
-                logprobs, _ = logprobs_of(policy, *inputs(mini.batch), mini.batch.targets, *places, config.temperature,
+                places = ranks.own_rows(packed.batch.take(rows)).counted_places(device.type)
+                logprobs, _ = logprobs_of(policy, *inputs(own.batch), own.batch.targets, *places, config.temperature,
                                           device.autocast_dtype)
-                surrogate = clipped_surrogate_loss(logprobs, mini.logprobs, mini.advantages, mini.is_action, update.clip)
-                grad_norm = take_step(surrogate.loss, policy, policy_optimizer, update.clip_norm,
+                surrogate = clipped_surrogate_loss(logprobs, own.logprobs, own.advantages, own.is_action, update.clip)
+                policy_loss = ranks.mean(surrogate.loss, *counted)
+                grad_norm = take_step(policy_loss, policy, policy_optimizer, update.clip_norm,
                                       Replay(out, iteration, policy, mini.tensors()), guard)
-                record |= {"policy_loss": surrogate.loss, "clip_fraction": surrogate.clip_fraction,
-                           "ratio_deviation": surrogate.ratio_deviation, "grad_norm": grad_norm}
+                record |= {"policy_loss": policy_loss, "clip_fraction": ranks.mean(surrogate.clip_fraction, *counted),
+                           "ratio_deviation": ranks.largest(surrogate.ratio_deviation), "grad_norm": grad_norm}
             steps.append({name: value.detach() for name, value in record.items()})
 
         # The leash: shorter when the policy strays beyond the target.
@@ -210,19 +223,19 @@ def ppo(config: PPOConfig, tokenizer: Tokenizer, prompts: Sequence[Question], *,
             if last or state.extra["stopped"]:
                 asked, generator = draw(prompts, config.prompts, state.step, seed), generator_of(seed, state.step)
                 found["delivered_kl"] = departure(average, reference, critic, asked, generator, logprobs_of, values_of, tokenizer, config,
-                                                  device)
+                                                  device, ranks)
             log.write({"step": state.step} | found)
         states.save_when(state.step % config.checkpoint_every == 0 or last or state.extra["stopped"], out, state, log, guard)
     return states.newest_step(out)
 
 
 def departure(average: Transformer, reference: Transformer, critic: ValueModel, prompts: Sequence[Question], generator: torch.Generator,
-              logprobs_of: Callable, values_of: Callable, tokenizer: Tokenizer, config: PPOConfig, device: Device) -> float:
+              logprobs_of: Callable, values_of: Callable, tokenizer: Tokenizer, config: PPOConfig, device: Device, ranks: Ranks) -> float:
     """KL of what the stage delivers from the reference, exact at each choice, nats per answer, over answers that it samples itself."""
     rollout = roll_out(average, tokenizer, prompts, max_new_tokens=config.max_new_tokens, temperature=config.temperature,
-                       generator=generator, device=device)
+                       generator=generator, device=device, ranks=ranks)
     batch = pack_rollout(rollout, config.update.rows, config.update.row_tokens).batch
-    measured = measure(logprobs_of, values_of, average, reference, critic, batch, config, device)
+    measured = measure(logprobs_of, values_of, average, reference, critic, batch, config, device, ranks)
     return per_answer(measured.kl, batch.is_target.bool().to(device.type), rollout)
 
 
@@ -257,15 +270,16 @@ def spread(x: Tensor, places: Tensor, counts: Tensor, shape: torch.Size) -> Tens
 
 
 def measure(logprobs_of: Callable, values_of: Callable, policy: Transformer, reference: Transformer, critic: ValueModel, batch: Batch,
-            config: PPOConfig, device: Device) -> Measured:
-    """What stood before the update, of a batch on the host.
+            config: PPOConfig, device: Device, ranks: Ranks = ALONE) -> Measured:
+    """What stood before the update, of a batch on the host. Ranks divide the rows, as many at a time as they will of a minibatch, and each
+    gets all that was measured.
 
     Gradients stay on, and nobody asks for them: without them the compiler would build other graphs, which round differently, and the
     first ratio would not be 1. For the same reason the reference's weights are not marked as frozen: no optimiser holds them.
     """
-    chunks = []
-    for start in range(0, len(batch.ids), config.update.rows):
-        on_host = batch.take(slice(start, start + config.update.rows))
+    chunks, own, rows = [], ranks.own_rows(batch), config.update.rows // ranks.size
+    for start in range(0, len(own.ids), rows):
+        on_host = own.take(slice(start, start + rows))
         part, places = on_host.to(device.type), on_host.counted_places(device.type)
         arguments = (*inputs(part), part.targets, *places, config.temperature, device.autocast_dtype)
         chosen, p = logprobs_of(policy, *arguments)
@@ -273,7 +287,13 @@ def measure(logprobs_of: Callable, values_of: Callable, policy: Transformer, ref
         values = values_of(critic, *inputs(part), device.autocast_dtype)
         kl, entropy = (spread(x, *places, part.ids.shape) for x in ((p.exp() * (p - q)).sum(-1), -(p.exp() * p).sum(-1)))
         chunks.append((chosen.detach(), reference_chosen.detach(), kl, entropy, values.detach()))
-    return Measured(*(torch.cat(tensors) for tensors in zip(*chunks, strict=True)))
+    return Measured(*(ranks.joined(torch.cat(tensors), len(batch.ids)) for tensors in zip(*chunks, strict=True)))
+
+
+def judged(judge: Judge, rollout: Rollout, device: Device, ranks: Ranks) -> Tensor:
+    """The judge's score of every answer, (N,) fp32; ranks divide the answers."""
+    own = torch.tensor(score(judge, ranks.own(items_of(rollout)), device=device), device=device.type)
+    return ranks.joined(own, len(rollout.answers))
 
 
 def token_rewards(before: Measured, is_action: Tensor, paid: Tensor, last_action: tuple[Tensor, Tensor], coefficient: float) -> Tensor:
@@ -330,8 +350,8 @@ def check(config: PPOConfig, state: TrainState, tokenizer: Tokenizer, judge: Jud
     if not questions:
         return {}
     rollout = roll_out(state.model, tokenizer, questions, max_new_tokens=config.max_new_tokens, temperature=0, generator=None,
-                       device=device)
-    found = answer_metrics(rollout, torch.tensor(score(judge, items_of(rollout), device=device)), monitor)
+                       device=device, ranks=state.ranks)
+    found = answer_metrics(rollout, judged(judge, rollout, device, state.ranks), monitor)
     if config.stop_after is not None:
         best, since = state.extra["best_gold"], state.extra["checks_since_best"]
         better = best is None or found["gold"] > best

@@ -13,13 +13,14 @@ import torch
 from torch import Tensor
 
 from pharmgpt.model.device import Device
-from pharmgpt.model.generate import generate
+from pharmgpt.model.generate import Completion, generate
 from pharmgpt.model.transformer import Transformer
 from pharmgpt.text.chat import render_prompt
 from pharmgpt.text.records import Question
 from pharmgpt.text.tokenizer import Tokenizer
 from pharmgpt.train.batches import Batch, Segment, assemble, pack
 from pharmgpt.train.judge import Item
+from pharmgpt.train.parallel import ALONE, Ranks
 
 
 @dataclass(frozen=True)
@@ -57,16 +58,29 @@ class Packed(NamedTuple):
 
 
 def roll_out(policy: Transformer, tokenizer: Tokenizer, questions: Sequence[Question], *, max_new_tokens: int, temperature: float,
-             generator: torch.Generator | None, device: Device, samples_per_question: int = 1) -> Rollout:
-    """Answer every question `samples_per_question` times; a question's answers stand together. temperature 0 is greedy."""
+             generator: torch.Generator | None, device: Device, samples_per_question: int = 1, ranks: Ranks = ALONE) -> Rollout:
+    """Answer every question `samples_per_question` times; a question's answers stand together. temperature 0 is greedy. Ranks divide the
+    questions, and each gets all answers."""
     prompts = [render_prompt(question.messages, tokenizer) for question in questions]
     completions = generate(policy, prompts, max_new_tokens=max_new_tokens, end_id=tokenizer.end_id, temperature=temperature,
-                           generator=generator, samples_per_prompt=samples_per_question, dtype=device.autocast_dtype)
+                           generator=generator, samples_per_prompt=samples_per_question, dtype=device.autocast_dtype, only=ranks.share)
+    completions = of_all_ranks(completions, (len(prompts), samples_per_question, max_new_tokens), device, ranks)
     repeated = [index for index in range(len(questions)) for _ in range(samples_per_question)]
     return Rollout(questions=tuple(questions[index] for index in repeated), prompt_ids=tuple(prompts[index] for index in repeated),
                    answer_ids=tuple(completion.ids for completion in completions),
                    answers=tuple(tokenizer.decode(completion.ids).strip() for completion in completions),
                    ended=tuple(completion.finished for completion in completions))
+
+
+def of_all_ranks(own: list[Completion], shape: tuple[int, int, int], device: Device, ranks: Ranks) -> list[Completion]:
+    """Every rank's completions, in prompt order. `shape` is (prompts, samples of each, most new tokens)."""
+    if ranks.size == 1:
+        return own
+    prompts, samples, longest = shape
+    told = [[finished, len(ids), *ids, *[0] * (longest - len(ids))] for ids, finished in own]
+    table = torch.tensor(told, dtype=torch.int64, device=device.type).view(-1, samples, longest + 2)
+    rows = ranks.joined(table, prompts).flatten(0, 1).tolist()
+    return [Completion(ids[:length], bool(finished)) for finished, length, *ids in rows]
 
 
 def sample_answers(policy: Transformer, tokenizer: Tokenizer, questions: Sequence[Question], answers: int, *, max_new_tokens: int = 72,
