@@ -39,12 +39,14 @@ def run(
     from rich.console import Console
 
     from pharmgpt import pipeline
+    from pharmgpt.train.parallel import ranks_of_torchrun
 
-    console = Console()
     chosen = pipeline.read_recipe(recipe, set_ or (), seed)
-    directory = pipeline.run(chosen, out or RUNS / f"{chosen.name}-s{chosen.seed}", console, until=until, redo=redo)
-    if until is None:
-        report(directory)
+    with ranks_of_torchrun() as ranks:
+        console, directory = Console(quiet=not ranks.leads), out or RUNS / f"{chosen.name}-s{chosen.seed}"
+        pipeline.run(chosen, directory, console, until=until, redo=redo, ranks=ranks)
+        if until is None and ranks.leads:
+            report(directory)
 
 
 @app.command()
@@ -171,7 +173,7 @@ def main() -> None:
         _fail(*_disk_trouble(error))
     except MemoryError as error:
         _fail(str(error) or "out of memory: end other programs, then run again: what was finished is kept", FAILED)
-    except (ValueError, ArithmeticError) as error:  # ours: bad input is a ValueError, a loss that is no number an ArithmeticError
+    except (ValueError, ArithmeticError, RuntimeError) as error:  # ours: bad input, a loss that is no number, a lost rank
         if not type(error).__module__.startswith("pharmgpt"):
             raise
         _fail(str(error), WRONG_USE if isinstance(error, ValueError) else FAILED)

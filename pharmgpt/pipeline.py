@@ -18,7 +18,7 @@ from pharmgpt import stages
 from pharmgpt.corpus.handbook import excerpt
 from pharmgpt.run import recipe as recipes
 from pharmgpt.run.directory import Manifest, RunDir, RunError, newest_run, write_atomically
-from pharmgpt.run.metrics import MetricLog
+from pharmgpt.run.metrics import MetricLog, QuietLog
 from pharmgpt.run.signals import Signals, caught
 from pharmgpt.serve.session import STAGES as ANSWERING
 from pharmgpt.serve.session import Scorer, Session
@@ -26,6 +26,7 @@ from pharmgpt.stages import Line
 from pharmgpt.text.records import Message, PlainPair
 from pharmgpt.train.judge import Item, score
 from pharmgpt.train.memory import available_bytes, memory_trouble_told, needed_bytes, require_memory
+from pharmgpt.train.parallel import ALONE, Ranks
 from pharmgpt.train.state import newest_step, step_folders
 
 
@@ -60,14 +61,18 @@ def read_recipe(name_or_path: str, overrides: Iterable[str], seed: int | None) -
     return recipes.read_recipe(name_or_path, stages.SECTIONS, overrides, seed)
 
 
-def run(recipe: recipes.Recipe, out: Path, console: Console, until: str | None = None, redo: bool = False) -> Path:
+def run(recipe: recipes.Recipe, out: Path, console: Console, until: str | None = None, redo: bool = False, ranks: Ranks = ALONE) -> Path:
     """Walk the line into `out` and return it; with `until`, stop after that stage. Raises RunError and each stage's own errors."""
     if until is not None and until not in NAMES:
         raise RunError(f"--until {until!r}: use one of {', '.join(NAMES)}")
     directory = RunDir(out)
+    line = Line(recipe, directory, console, ranks)
+    if not ranks.leads:
+        _follow(line, until)
+        return out
     with directory.locked(), caught() as signals:
+        _require_equal_shares(line)
         _keep_recipe(directory, recipe, redo)
-        line = Line(recipe, directory, console)
         console.print(f"[bold]{recipe.name}[/], seed {recipe.seed}, into {escape(str(out))}   [dim]{line.device.note}[/]", highlight=False)
         console.print(f"the whole line takes about {stages.expected_minutes(line):.0f} min here, once compiled", highlight=False)
         _require_memory(line)
@@ -78,10 +83,32 @@ def run(recipe: recipes.Recipe, out: Path, console: Console, until: str | None =
     return out
 
 
+def _require_equal_shares(line: Line) -> None:
+    """Before the first stage starts, not hours later."""
+    for stage in TRAINED:
+        section, key = (line.recipe["ppo"].update, "ppo.update.rows") if stage == "ppo" else (line.recipe[stage], f"{stage}.rows")
+        line.ranks.require_equal_shares(section.rows, key)
+
+
 def _require_memory(line: Line) -> None:
-    """Only stages that are still to be made count."""
+    """Only stages that are still to be made count. Ranks need less each, and how much is not known."""
+    if line.ranks.size > 1:
+        return
     needed = needed_bytes(line.recipe, line.device.type)
     require_memory({stage: needed[stage] for stage in TRAINED if line.directory.manifest(stage) is None}, available_bytes(line.device.type))
+
+
+def _follow(line: Line, until: str | None) -> None:
+    """What ranks beside the leader do: train with it, and wait while it does the rest."""
+    last = NAMES.index(until) if until else len(STAGES)
+    with caught() as signals:
+        for stage in STAGES[:last + 1]:
+            if stage.name in TRAINED and line.ranks.any(False):
+                signals.can_wait = True
+                with memory_trouble_told(stage.name):
+                    stages.WORK[stage.name](line, line.folder(stage.name), QuietLog(signals))
+                signals.can_wait = False
+                signals.stop_if_received()
 
 
 def _walk(line: Line, until: str | None, signals: Signals) -> dict[str, float]:
@@ -91,7 +118,10 @@ def _walk(line: Line, until: str | None, signals: Signals) -> dict[str, float]:
         if place > last:
             _sweep(line, stage)
             continue
-        manifest = line.directory.manifest(stage.name) if _is_finished(line, stage) else _make(line, stage, signals)
+        finished = _is_finished(line, stage)
+        if stage.name in TRAINED:
+            line.ranks.any(not finished)  # calls the others to work
+        manifest = line.directory.manifest(stage.name) if finished else _make(line, stage, signals)
         seconds[stage.name] = manifest.seconds
     return seconds
 

@@ -6,7 +6,7 @@ rule, PPO gets its monitor, the judge gets the handbook.
 import json
 import random
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property, partial
 from itertools import chain
 from pathlib import Path
@@ -41,6 +41,7 @@ from pharmgpt.run.recipe import Recipe
 from pharmgpt.text.records import Cloze, Conversation, Document, Message, PreferencePair, Question, read_jsonl, write_jsonl
 from pharmgpt.text.tokenizer import Tokenizer, train_tokenizer
 from pharmgpt.train.judge import Judge, load_judge, pair_scores
+from pharmgpt.train.parallel import ALONE, Ranks
 from pharmgpt.train.ppo import PPOConfig, ppo
 from pharmgpt.train.pretrain import PretrainConfig, pretrain
 from pharmgpt.train.reward import RewardConfig, train_reward
@@ -88,11 +89,13 @@ SECTIONS: dict[str, type[BaseModel]] = {
 
 @dataclass(frozen=True)
 class Line:
-    """What every stage may use: recipe, directory, knowledge, device, console."""
+    """What every stage may use: recipe, directory, knowledge, device, console. Stages that train share their work among `ranks`; the
+    leader does all others alone."""
 
     recipe: Recipe
     directory: RunDir
     console: Console
+    ranks: Ranks = ALONE
 
     @cached_property
     def kb(self) -> KnowledgeBase:
@@ -107,7 +110,8 @@ class Line:
 
     @cached_property
     def device(self) -> Device:
-        return choose_device()
+        device = choose_device()
+        return replace(device, note=f"{device.note}, {self.ranks.size} ranks") if self.ranks.size > 1 else device
 
     @property
     def seed(self) -> int:
@@ -154,7 +158,7 @@ def pretraining(line: Line, out: Path, log: Log) -> None:
     own = own_records(line, out, lambda ledger: (document for path in config.extra for document in read_extra(Path(path), ledger)),
                       lambda document: document.text) if config.extra else []
     pretrain(config, line.tokenizer(), [*line.records("documents", Document), *own], line.records("documents-dev", Document),
-             out=out, log=log, device=line.device, seed=line.seed)
+             out=out, log=log, device=line.device, seed=line.seed, ranks=line.ranks)
 
 
 def fine_tuning(line: Line, out: Path, log: Log) -> None:
@@ -163,7 +167,7 @@ def fine_tuning(line: Line, out: Path, log: Log) -> None:
                       teaches_answering=True) if config.extra else []
     sft(config, line.tokenizer(), line.weights("pretrain"), [*line.records("conversations", Conversation), *own],
         line.records("conversations-dev", Conversation), line.records("documents", Document),
-        out=out, log=log, device=line.device, seed=line.seed)
+        out=out, log=log, device=line.device, seed=line.seed, ranks=line.ranks)
 
 
 def preferences(line: Line, out: Path, log: Log) -> None:
@@ -185,14 +189,15 @@ def reward(line: Line, out: Path, log: Log) -> None:
     own = own_records(line, out, partial(own_pairs, config.extra), lambda pair: f"{spoken(pair.messages)}\n{pair.chosen}\n{pair.rejected}",
                       teaches_answering=True) if config.extra else []
     train_reward(config, line.tokenizer(), line.weights("sft"), [*line.records("pairs-train", PreferencePair), *onpolicy, *own],
-                 line.records("pairs-dev", PreferencePair), out=out, log=log, device=line.device, seed=line.seed)
+                 line.records("pairs-dev", PreferencePair), out=out, log=log, device=line.device, seed=line.seed, ranks=line.ranks)
 
 
 def optimisation(line: Line, out: Path, log: Log) -> None:
     asked = line.records("questions-train", Question)
     dev = [question for question in line.records("questions-dev", Question) if question.pool == "seen"]
     ppo(line.recipe["ppo"], line.tokenizer(), asked, policy_dir=line.weights("sft"), reward_dir=line.weights("reward"), dev_questions=dev,
-        monitor=monitor(line.kb, [*asked, *dev]), out=out, log=log, device=line.device, seed=line.seed)
+        monitor=monitor(line.kb, [*asked, *dev]), out=out, log=log, device=line.device, seed=line.seed,
+        ranks=line.ranks)
 
 
 def own_records(line: Line, out: Path, read: Callable[[Ledger], Iterable[R]], text_of: Callable[[R], str],
@@ -203,7 +208,8 @@ def own_records(line: Line, out: Path, read: Callable[[Ledger], Iterable[R]], te
                      *(f"{item.prefix} {item.answer}" for item in line.records("cloze", Cloze))])
     may_be_shown = names_seen_only(line.kb, line.split()) if teaches_answering else lambda text: True
     own = list(without_leaks(read(ledger), text_of, exam, ledger, may_be_shown))
-    write_atomically(out / "extra.json", json.dumps(ledger.as_json(), indent=1) + "\n")
+    if line.ranks.leads:
+        write_atomically(out / "extra.json", json.dumps(ledger.as_json(), indent=1) + "\n")
     return own
 
 

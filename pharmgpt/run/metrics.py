@@ -78,6 +78,25 @@ class MetricLog:
             self.bar.stop()
 
 
+class QuietLog:
+    """What ranks beside the leader log to: nothing is written, and they can be stopped."""
+
+    def __init__(self, signals: Signals):
+        self.signals = signals
+
+    def write(self, record: dict) -> None:
+        pass
+
+    def truncate(self, after_step: int) -> None:
+        pass
+
+    def stop_asked(self) -> bool:
+        return self.signals.received is not None
+
+    def stop(self, step: int) -> None:
+        self.signals.stop()
+
+
 def read_metrics(path: Path) -> list[dict]:
     """All records of a metrics.jsonl; a last line that was cut by a kill is left out."""
     if not path.is_file():

@@ -25,7 +25,7 @@ class Signals:
         os.write(2, b"stopping after this step, with a checkpoint; once more stops at once\n")  # print is not safe in a handler
 
     def stop(self) -> None:
-        raise SystemExit(128 + self.received)
+        raise SystemExit(128 + (self.received or signal.SIGTERM))  # None: another rank was told
 
     def stop_if_received(self) -> None:
         if self.received is not None:
