@@ -1,7 +1,8 @@
 """The traps that other trainers fell into when they resumed, one test each. test_kill.py kills; here is why it holds.
 
-Two traps do not exist here: no stage accumulates gradients, so no last window can be short; and there is one process, so no rank has a
-generator of its own. The first is held by a test, so that whoever adds accumulation meets it.
+Two traps do not exist here: no stage accumulates gradients, so no last window can be short; and no rank has a generator of its own, because
+all lay out the same batch and draw the same numbers. The first is held by a test, so that whoever adds accumulation meets it; ranks are
+stopped and resumed in test_parallel.py.
 """
 import random
 
