@@ -4,7 +4,7 @@ A conversation is an optional system message, then user and assistant in turn, a
 """
 from collections.abc import Iterable, Iterator
 
-from pharmgpt.corpus.importers.ledger import ImportRefused, Ledger, Unusable
+from pharmgpt.corpus.importers.ledger import ImportRefused, Ledger, Unusable, keys_of, plain, quoted
 from pharmgpt.corpus.importers.pieces import clean, mend
 from pharmgpt.corpus.importers.reading import Entry
 from pharmgpt.text.records import Conversation, Message
@@ -50,7 +50,7 @@ def check_turns(messages: list[Message]) -> None:
 def read_messages(value: object, place: str, ledger: Ledger) -> list[Message]:
     """A list of {"role", "content"} or ShareGPT's {"from", "value"}."""
     if not isinstance(value, list):
-        raise ImportRefused(f"{place}: expected a list of messages; found {str(value)[:60]!r}. "
+        raise ImportRefused(f"{place}: expected a list of messages; found {quoted(value)}. "
                             "Write [{\"role\": …, \"content\": …}, …].")
     return [_message(each, f"{place}, message {number}", ledger) for number, each in enumerate(value, start=1)]
 
@@ -62,7 +62,7 @@ def said(value: object, place: str, ledger: Ledger) -> str:
     if value is None:
         value = ""
     if not isinstance(value, str):
-        raise ImportRefused(f"{place}: expected a text; found {str(value)[:60]!r}. Write it as a JSON string.")
+        raise ImportRefused(f"{place}: expected a text; found {quoted(value)}. Write it as a JSON string.")
     return clean(mend(value, ledger))
 
 
@@ -77,16 +77,16 @@ def _turns(entry: Entry, ledger: Ledger) -> list[Message]:
         return _alpaca(record, place, ledger)
     if "prompt" in record and "completion" in record:
         return _side(record["prompt"], "user", place, ledger) + _side(record["completion"], "assistant", place, ledger)
-    raise ImportRefused(f"{place}: expected {', '.join(LAYOUTS)}; found {', '.join(list(record)[:6]) or 'an empty object'}. "
+    raise ImportRefused(f"{place}: expected {', '.join(LAYOUTS)}; found {keys_of(record)}. "
                         "Write {\"messages\": [ … ]}.")
 
 
 def _message(value: object, place: str, ledger: Ledger) -> Message:
     role = (value.get("role", value.get("from")) if isinstance(value, dict) else None)
     if not isinstance(role, str):
-        raise ImportRefused(f"{place}: expected role and content (or from and value); found {str(value)[:60]!r}. Name who speaks.")
+        raise ImportRefused(f"{place}: expected role and content (or from and value); found {quoted(value)}. Name who speaks.")
     if role.lower() not in ROLES:
-        raise Unusable(f"a role we do not teach ({role[:20]})")
+        raise Unusable(f"a role we do not teach ({plain(role[:20])})")
     return Message(ROLES[role.lower()], said(value.get("content", value.get("value")), place, ledger))
 
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, NamedTuple
 
-from pharmgpt.corpus.importers.ledger import ImportRefused, Ledger, Unusable
+from pharmgpt.corpus.importers.ledger import ImportRefused, Ledger, Unusable, plain
 from pharmgpt.corpus.importers.tables import Row, rows
 
 Severity = Literal["contraindicated", "major", "moderate", "minor", "unknown"]
@@ -82,7 +82,7 @@ def find_columns(header: list[str], file: Path) -> Columns:
     names = [fold_header(name) for name in header]
     drugs = next((pair for pair in DRUG_HEADERS if set(pair) <= set(names)), None)
     if drugs is None:
-        raise ImportRefused(f"{file}, line 1: no two drug columns among {', '.join(header[:12]) or 'no columns'}. "
+        raise ImportRefused(f"{file}, line 1: no two drug columns among {', '.join(map(plain, header[:12])) or 'no columns'}. "
                             "Rename the two that hold drug names to drug_a and drug_b.")
     return Columns((names.index(drugs[0]), names.index(drugs[1])),
                    tuple((at, _scale(header[at])) for at in _matching(names, SEVERITY_HEADER)),
@@ -126,7 +126,7 @@ def _interaction(row: Row, width: int, columns: Columns, ledger: Ledger) -> Impo
 def _step(word: str, ledger: Ledger) -> Severity:
     folded = word.lower().strip(" .")
     if folded not in STEPS:
-        ledger.notes[f"severity not known: {word[:40]}"] += 1
+        ledger.notes[f"severity not known: {plain(word[:40])}"] += 1
     return STEPS.get(folded, "unknown")
 
 

@@ -1,8 +1,12 @@
-"""What an import read, kept, dropped and repaired, by reason: nothing disappears silently."""
+"""What an import read, kept, dropped and repaired, by reason: nothing disappears silently; and how messages quote what was found."""
+import reprlib
 from collections import Counter
 from dataclasses import dataclass, field
 
 BAD_SHOWN = 3
+QUOTED = reprlib.Repr()  # a value nested a thousand deep cannot be told by `repr`
+QUOTED.maxstring = QUOTED.maxother = QUOTED.maxlong = 60
+KEYS_SHOWN = 6
 
 
 class ImportRefused(ValueError):
@@ -50,3 +54,20 @@ class Ledger:
         repaired = "".join(f"; repaired: {what} {count}" for what, count in self.repaired.most_common())
         notes = "".join(f"; {note} {count}" for note, count in self.notes.most_common())
         return f"read {self.read}, kept {self.kept}, dropped: {dropped}{repaired}{notes}"
+
+
+def quoted(value: object) -> str:
+    """A value as a message quotes it: on one line, shortened, whatever it is."""
+    return QUOTED.repr(value)
+
+
+def plain(text: str, longest: int = QUOTED.maxstring) -> str:
+    """A key or word of a person's file as it is, or quoted where it is longer or could not be printed on a line."""
+    return text if text.isprintable() and len(text) <= longest else quoted(text)
+
+
+def keys_of(record: object) -> str:
+    """What a record of none of the expected shapes is: its first keys, or its type."""
+    if not isinstance(record, dict):
+        return type(record).__name__
+    return ", ".join(plain(key) for key in list(record)[:KEYS_SHOWN]) or "an empty object"

@@ -8,7 +8,7 @@ import re
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-from pharmgpt.corpus.importers.ledger import ImportRefused, Ledger
+from pharmgpt.corpus.importers.ledger import ImportRefused, Ledger, keys_of
 from pharmgpt.corpus.importers.passages import Passage
 from pharmgpt.corpus.importers.reading import Entry, entries, outer
 
@@ -54,7 +54,7 @@ def download(file: Path, ledger: Ledger) -> Iterator[Entry]:
     """The results of an openFDA download; any other JSON is refused with what it holds."""
     shape, keys = outer(file, ledger)
     if "results" not in keys:
-        found = ", ".join(keys[:6]) or {"array": "list"}.get(shape, shape)
+        found = keys_of(dict.fromkeys(keys)) if keys else {"array": "list"}.get(shape, shape)
         raise ImportRefused(f"{file}: expected an openFDA download, {{\"results\": [labels]}}; found {found}. "
                             "Write other texts as .jsonl, one {\"text\": …} a line.")
     yield from entries(file, "download", Ledger())  # `outer` has noted the encoding

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator
 from itertools import groupby
 
 from pharmgpt.corpus.importers.chats import IMPORTED, check_turns, read_messages, said
-from pharmgpt.corpus.importers.ledger import ImportRefused, Ledger, Unusable
+from pharmgpt.corpus.importers.ledger import ImportRefused, Ledger, Unusable, keys_of
 from pharmgpt.corpus.importers.reading import Entry
 from pharmgpt.text.records import Message, PreferencePair
 
@@ -42,8 +42,7 @@ def is_graded(record: object) -> bool:
 def _pair(entry: Entry, ledger: Ledger) -> PreferencePair:
     record, place = entry.value, entry.place
     if not isinstance(record, dict) or not {"chosen", "rejected"} <= record.keys():
-        found = ", ".join(list(record)[:6]) if isinstance(record, dict) else type(record).__name__
-        raise ImportRefused(f"{place}: expected chosen and rejected; found {found or 'an empty object'}. Name the better answer chosen.")
+        raise ImportRefused(f"{place}: expected chosen and rejected; found {keys_of(record)}. Name the better answer chosen.")
     prompt = _spoken(record["prompt"], "user", f"{place}, prompt", ledger) if record.get("prompt") else []
     if prompt and prompt[-1] == Message("assistant", ""):  # a transcript that ends "Assistant:", for the answer to follow
         prompt.pop()

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from pharmgpt.corpus.importers.chats import conversation, said
-from pharmgpt.corpus.importers.ledger import ImportRefused, Ledger, Unusable
+from pharmgpt.corpus.importers.ledger import ImportRefused, Ledger, Unusable, keys_of
 from pharmgpt.corpus.importers.reading import Entry
 from pharmgpt.corpus.importers.xml import elements, forget
 from pharmgpt.text.records import Conversation, Message
@@ -47,9 +47,8 @@ def question_keys(entry: Entry) -> tuple[str, str]:
     for keys in KEYS:
         if isinstance(record, dict) and set(keys) <= record.keys():
             return keys
-    found = ", ".join(list(record)[:6]) if isinstance(record, dict) else type(record).__name__
     raise ImportRefused(f"{entry.place}: expected {' or '.join(' and '.join(keys) for keys in KEYS[:2])}; "
-                        f"found {found or 'an empty object'}. Name the two texts question and answer.")
+                        f"found {keys_of(record)}. Name the two texts question and answer.")
 
 
 def _text(element) -> str:

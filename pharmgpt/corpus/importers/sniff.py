@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 from pharmgpt.corpus.importers import spl
 from pharmgpt.corpus.importers.interactions import fold_header, is_interaction_header
-from pharmgpt.corpus.importers.ledger import ImportRefused, Ledger
+from pharmgpt.corpus.importers.ledger import ImportRefused, Ledger, keys_of, plain
 from pharmgpt.corpus.importers.openfda import is_flat_label, is_label
 from pharmgpt.corpus.importers.preferences import is_graded
 from pharmgpt.corpus.importers.reading import encoding_of, entries, json_bytes, outer, parse
@@ -112,8 +112,7 @@ def _json(path: Path) -> File:
     if kind is None and layout == "download":
         raise ImportRefused(f"{path}: its results hold no drug labels. Give an openFDA drug label download.")
     if kind is None:
-        found = ", ".join(list(record)[:6]) if isinstance(record, dict) else type(record).__name__
-        raise ImportRefused(f"{path}: JSON records of none of our kinds; found {found or 'an empty object'}. Write one object a line with "
+        raise ImportRefused(f"{path}: JSON records of none of our kinds; found {keys_of(record)}. Write one object a line with "
                             "text, messages, chosen and rejected, or question and answer.")
     return File(path, kind, layout)
 
@@ -180,5 +179,6 @@ def _table(path: Path, start: str) -> File:
     if names & PRODUCT_LIST:
         raise ImportRefused(f"{path}: an NDC product or package list, not prose: names and packages teach a model nothing about safety. "
                             "Import the labels of these products (openFDA or SPL) instead.")
-    raise ImportRefused(f"{path}, line 1: a table without two drug columns; found {', '.join(header[:8])}. For an interaction table, "
+    found = ", ".join(map(plain, header[:8]))
+    raise ImportRefused(f"{path}, line 1: a table without two drug columns; found {found}. For an interaction table, "
                         "rename the columns that hold the drugs to drug_a and drug_b; to import the texts of a column, save it as .txt.")

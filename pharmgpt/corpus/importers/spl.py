@@ -11,7 +11,7 @@ from pathlib import Path
 
 from lxml import etree
 
-from pharmgpt.corpus.importers.ledger import ImportRefused, Ledger
+from pharmgpt.corpus.importers.ledger import ImportRefused, Ledger, plain
 from pharmgpt.corpus.importers.openfda import CROSS_REFERENCE
 from pharmgpt.corpus.importers.passages import Passage
 from pharmgpt.corpus.importers.xml import elements, forget, root_tag
@@ -36,7 +36,7 @@ def passages(file: Path, layout: str, ledger: Ledger) -> Iterator[Passage]:
     for element in elements(file, NAMESPACE + "code", NAMESPACE + "section"):
         if _is_document_code(element) and INDEX.match(kind := element.get("displayName", "")):
             ledger.read += 1
-            ledger.drop(f"not a label: {kind}")
+            ledger.drop(f"not a label: {plain(kind)}")
             return
         if element.tag == NAMESPACE + "section" and not _is_nested(element):
             for section in _prose_sections(element, ledger):

@@ -14,7 +14,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from pharmgpt.corpus.importers import spl
 from pharmgpt.corpus.importers.duplicates import ExactDuplicates
-from pharmgpt.corpus.importers.ledger import ImportRefused, Ledger
+from pharmgpt.corpus.importers.ledger import ImportRefused, Ledger, keys_of, quoted
 from pharmgpt.corpus.importers.openfda import download, is_label, label_passages, labels_passages
 from pharmgpt.corpus.importers.passages import Passage, as_documents
 from pharmgpt.corpus.importers.reading import Entry, blocks, entries, lines, parse
@@ -103,9 +103,8 @@ def _record(entry: Entry, ledger: Ledger) -> Iterable[Passage | Document]:
         return [_document(record, entry.place) if {"id", "genre"} <= record.keys() else Passage(entry.name, record["text"])]
     if is_label(record):
         return label_passages(record, entry.name, ledger)
-    found = ", ".join(list(record)[:6]) if isinstance(record, dict) else type(record).__name__
     raise ImportRefused(f"{entry.place}: expected {{\"text\": \"…\"}}, a Document or an openFDA label; "
-                        f"found {found or 'an empty object'}. Put the text under the key \"text\".")
+                        f"found {keys_of(record)}. Put the text under the key \"text\".")
 
 
 def _document(record: dict, place: str) -> Document:
@@ -113,7 +112,7 @@ def _document(record: dict, place: str) -> Document:
         return DOCUMENT.validate_python(record)
     except ValidationError as error:
         first = error.errors()[0]
-        raise ImportRefused(f"{place}: {'.'.join(map(str, first['loc']))}: {first['msg']}; found {str(first['input'])[:60]!r}. "
+        raise ImportRefused(f"{place}: {'.'.join(map(str, first['loc']))}: {first['msg']}; found {quoted(first['input'])}. "
                             "Write a Document's fields, or only {\"text\": …}.") from None
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from lxml import etree
 
-from pharmgpt.corpus.importers.ledger import ImportRefused
+from pharmgpt.corpus.importers.ledger import ImportRefused, plain
 
 
 SAFE = {"resolve_entities": False, "no_network": True, "load_dtd": False}
@@ -40,4 +40,5 @@ def forget(element: etree._Element) -> None:
 
 
 def _malformed(file: Path, error: etree.XMLSyntaxError) -> ImportRefused:
-    return ImportRefused(f"{file}, line {error.lineno}: not well-formed XML: {error.msg}. Mend it there, or get the file again.")
+    what = plain(" ".join(error.msg.split())[:160], 160)
+    return ImportRefused(f"{file}, line {error.lineno}: not well-formed XML: {what}. Mend it there, or get the file again.")
