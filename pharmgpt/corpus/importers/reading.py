@@ -5,18 +5,22 @@ often appended to one file. `place` in what follows is "file, line 7": where an 
 """
 import codecs
 import json
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO, NamedTuple
 
 import ijson
 
-from pharmgpt.corpus.importers.ledger import ImportRefused, Ledger
+from pharmgpt.corpus.importers.ledger import ImportRefused, Ledger, plain
 from pharmgpt.corpus.importers.pieces import decode
 
 CHUNK = 1 << 20
 UTF_16_MARKS = (b"\xff\xfe", b"\xfe\xff")
 MAX_KEYS = 50
+MOST_OPENED = 500  # brackets opened in a buffer and not closed in it
+HALF_PAIR = re.compile(r"\\u[dD][89a-fA-F]")
+DAMAGED = (ijson.JSONError, UnicodeDecodeError)  # the second where half a surrogate pair is spelled out
 
 
 class Entry(NamedTuple):
@@ -44,14 +48,14 @@ def encoding_of(file: Path, ledger: Ledger) -> str:
 
 def _check(file: Path, encoding: str) -> None:
     """Read all of a file in one encoding. `decode` words the refusals; that it is not UTF-8 is raised as it is, to try the next."""
-    decoder, offset = codecs.getincrementaldecoder(encoding)(), 0
+    decoder, offset, size = codecs.getincrementaldecoder(encoding)(), 0, file.stat().st_size
     with open(file, "rb") as data:
         while chunk := data.read(CHUNK):
             place = f"{file}, from byte {offset}" if offset else str(file)
             if encoding != "utf-16" and b"\x00" in chunk:
                 decode(chunk, place, Ledger())
             try:
-                decoder.decode(chunk, final=len(chunk) < CHUNK)
+                decoder.decode(chunk, final=offset + len(chunk) >= size)
             except UnicodeDecodeError:
                 if encoding == "utf-8":
                     raise
@@ -75,6 +79,7 @@ def lines(file: Path, ledger: Ledger) -> Iterator[tuple[str, str]]:
 
 
 def _utf_16_lines(file: Path) -> Iterator[tuple[str, str]]:
+    _check(file, "utf-16")
     with open(file, encoding="utf-16") as text:
         for number, line in enumerate(text, start=1):
             if line.strip():
@@ -90,13 +95,27 @@ def blocks(file: Path, ledger: Ledger, size: int = CHUNK) -> Iterator[str]:
 
 def parse(text: str, place: str) -> object:
     try:
-        return json.loads(text)
+        value = json.loads(text)
     except json.JSONDecodeError as error:
         raise ImportRefused(f"{place}: not JSON at column {error.colno}: {error.msg}; "
                             f"found {text[max(0, error.pos - 20):error.pos + 20]!r}. "
                             "Each line (or the whole .json file) must be one JSON value in UTF-8.") from None
+    except ValueError as error:  # a number of more digits than Python reads
+        raise ImportRefused(f"{place}: {str(error).partition(';')[0]}. Write so long a number as a text, in quotes.") from None
     except RecursionError:
         raise ImportRefused(f"{place}: JSON nested too deeply. Write one flat {{\"text\": …}} a line.") from None
+    if HALF_PAIR.search(text):
+        _check_pairs(value, place)
+    return value
+
+
+def _check_pairs(value: object, place: str) -> None:
+    """JSON can spell half a character outside the basic plane ("\\ud83d" without "\\ude00"), which no file of ours could hold."""
+    try:
+        json.dumps(value, ensure_ascii=False).encode()
+    except UnicodeEncodeError as error:
+        half = error.object[error.start]
+        raise ImportRefused(f"{place}: half of a surrogate pair, {half!r}. Write the whole character, or none.") from None
 
 
 def line_entries(file: Path, ledger: Ledger) -> Iterator[Entry]:
@@ -125,9 +144,9 @@ def array_entries(file: Path, prefix: str, ledger: Ledger) -> Iterator[Entry]:
     with json_bytes(file, ledger) as data:
         number = -1
         try:
-            for number, value in enumerate(ijson.items(data, prefix, use_float=True)):
+            for number, value in enumerate(ijson.items(Shallow(data, file), prefix, use_float=True)):
                 yield Entry(f"{file.name}#{number}", f"{file}, item {number}", value)
-        except ijson.JSONError as error:
+        except DAMAGED as error:
             raise broken(file, error, f" after item {number}" if number >= 0 else "") from None
 
 
@@ -136,9 +155,9 @@ def keyed_entries(file: Path, ledger: Ledger) -> Iterator[Entry]:
     with json_bytes(file, ledger) as data:
         key = ""
         try:
-            for key, value in ijson.kvitems(data, "", use_float=True):
+            for key, value in ijson.kvitems(Shallow(data, file), "", use_float=True):
                 yield Entry(f"{file.name}#{key}", f"{file}, key {key!r}", value)
-        except ijson.JSONError as error:
+        except DAMAGED as error:
             raise broken(file, error, f" after key {key!r}" if key else "") from None
 
 
@@ -147,16 +166,30 @@ def outer(file: Path, ledger: Ledger) -> tuple[str, list[str]]:
     with json_bytes(file, ledger) as data:
         keys: list[str] = []
         try:
-            for prefix, event, value in ijson.parse(data):
+            # WITHOUT use_float IJSON 3.6 CRASHES on an integer of more than 4,300 digits, and Python with it
+            for prefix, event, value in ijson.parse(Shallow(data, file), use_float=True):
                 if prefix == "" and event not in ("start_map", "map_key"):
                     return {"start_array": "array", "end_map": "object"}.get(event, "value"), keys
                 if prefix == "" and event == "map_key":
                     keys.append(value)
                 if (prefix, event) == ("results", "start_array") or len(keys) == MAX_KEYS:
                     break
-        except ijson.JSONError as error:
+        except DAMAGED as error:
             raise broken(file, error, "") from None
     return "object", keys
+
+
+class Shallow:
+    """Bytes of JSON for ijson, refused where they nest too deeply: it keeps the path of every level, over 20 GB for 100,000 of them."""
+
+    def __init__(self, data: BinaryIO, file: Path) -> None:
+        self._data, self._file = data, file
+
+    def read(self, size: int) -> bytes:
+        chunk = self._data.read(size)
+        if chunk.count(b"[") + chunk.count(b"{") - chunk.count(b"]") - chunk.count(b"}") > MOST_OPENED:
+            raise ImportRefused(f"{self._file}: JSON nested too deeply. Write one flat {{\"text\": …}} a line.")
+        return chunk
 
 
 def json_bytes(file: Path, ledger: Ledger) -> BinaryIO:
@@ -171,5 +204,5 @@ def json_bytes(file: Path, ledger: Ledger) -> BinaryIO:
 
 
 def broken(file: Path, error: Exception, where: str) -> ImportRefused:
-    what = " ".join(str(error).split())[:160]
+    what = plain(" ".join(str(error).split())[:160], 160)
     return ImportRefused(f"{file}: not JSON{where}: {what}. The file is cut off or damaged: get it again, or mend it there.")
