@@ -8,7 +8,7 @@ import re
 import zipfile
 from collections.abc import Iterator
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, NoReturn
 
 from pharmgpt.corpus.importers import spl
 from pharmgpt.corpus.importers.interactions import fold_header, is_interaction_header
@@ -51,7 +51,7 @@ def sniff(path: Path) -> File:
     with open(path, "rb") as data:
         head = data.read(HEAD)
     if not head.strip():
-        raise ImportRefused(f"{path}: the file is empty. Give one that holds something.")
+        _empty(path)
     if head.startswith(b"PAR1"):
         return _parquet(path)
     if _is_workbook(path):
@@ -59,14 +59,21 @@ def sniff(path: Path) -> File:
     for magic, what in MAGIC.items():
         if head.startswith(magic):
             raise ImportRefused(f"{path}: {what}.")
-    return _text_file(path, _start(path))
+    return _text_file(path, _start(path) or _empty(path))
+
+
+def _empty(path: Path) -> NoReturn:
+    raise ImportRefused(f"{path}: the file is empty. Give one that holds something.")
 
 
 def _is_workbook(path: Path) -> bool:
     if not zipfile.is_zipfile(path):
         return False
-    with zipfile.ZipFile(path) as archive:
-        return "xl/workbook.xml" in archive.namelist()
+    try:
+        with zipfile.ZipFile(path) as archive:
+            return "xl/workbook.xml" in archive.namelist()
+    except zipfile.BadZipFile as error:
+        raise ImportRefused(f"{path}: a damaged zip or Excel file: {error}. Save it again.") from None
 
 
 def _start(path: Path) -> str:
