@@ -7,6 +7,7 @@ taken for a file of documents. Reading validates as `read_jsonl` does, and the r
 """
 import types
 from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import asdict, fields, is_dataclass
 from itertools import islice
 from pathlib import Path
@@ -47,7 +48,7 @@ def write_parquet(path: Path, records: Iterable[object], kind: type) -> int:
 def read_parquet(path: Path, kind: type[R]) -> Iterator[R]:
     """Read records of one type, validated; raises BadRecord naming file and row."""
     adapter = TypeAdapter(kind)
-    with _open(path) as file:
+    with _damage_told(path), pq.ParquetFile(path) as file:
         if (name := _record_name(file)) != kind.__name__:
             raise BadRecord(f"{path}: holds {name or 'no records of ours'}, not {kind.__name__}. "
                             "Give a file that `pharmgpt data import` wrote for this use.")
@@ -59,7 +60,7 @@ def read_parquet(path: Path, kind: type[R]) -> Iterator[R]:
 
 def record_name(path: Path) -> str:
     """The record type that a file of ours holds; "" for other Parquet files."""
-    with _open(path) as file:
+    with _damage_told(path), pq.ParquetFile(path) as file:
         return _record_name(file)
 
 
@@ -69,15 +70,19 @@ def _batches(records: Iterable[object]) -> Iterator[list]:
         yield rows
 
 
-def _open(path: Path) -> pq.ParquetFile:
+@contextmanager
+def _damage_told(path: Path) -> Iterator[None]:
+    """Damage as pyarrow finds it, in the footer or later in a page, as a BadRecord. An OSError of the disk's own has a number."""
     try:
-        return pq.ParquetFile(path)
-    except pa.ArrowInvalid as error:
-        raise BadRecord(f"{path}: not a whole Parquet file: {str(error)[:120]}. Import it again.") from None
+        yield
+    except (pa.ArrowException, UnicodeDecodeError, OSError) as error:
+        if isinstance(error, OSError) and error.errno is not None:
+            raise
+        raise BadRecord(f"{path}: not a whole Parquet file: {' '.join(str(error).split())[:120]!r}. Import it again.") from None
 
 
 def _record_name(file: pq.ParquetFile) -> str:
-    return (file.schema_arrow.metadata or {}).get(RECORD, b"").decode()
+    return (file.schema_arrow.metadata or {}).get(RECORD, b"").decode(errors="replace")
 
 
 def _validated(adapter: TypeAdapter, record: dict, where: str, kind: type):
