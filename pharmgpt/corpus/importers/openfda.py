@@ -43,6 +43,9 @@ def sections(label: dict, ledger: Ledger) -> Iterator[tuple[str, str]]:
             for text in value:
                 if isinstance(text, str):
                     yield name, CROSS_REFERENCE.sub("", HTML_TAG.sub(" ", text))
+                else:
+                    ledger.read += 1
+                    ledger.drop("section that is no text")
 
 
 def passages(file: Path, layout: str, ledger: Ledger) -> Iterator[Passage]:
@@ -67,6 +70,7 @@ def labels_passages(found: Iterable[Entry], ledger: Ledger) -> Iterator[Passage]
         elif is_label(value):
             yield from label_passages(value, name, ledger)
         else:
+            ledger.read += 1
             ledger.drop("result that is no label")
 
 

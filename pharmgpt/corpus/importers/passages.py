@@ -7,6 +7,7 @@ from pharmgpt.corpus.importers.pieces import MIN_WORDS, fold, mend, pieces
 from pharmgpt.text.records import Document
 
 GENRE = "imported"
+FURTHER = "pieces of long texts beyond the first"
 
 
 class Passage(NamedTuple):
@@ -34,6 +35,8 @@ def as_documents(passages: Iterable[Passage | Document], ledger: Ledger,
 
 def _cut(name: str, text: str, ledger: Ledger) -> Iterator[Document]:
     for number, piece in enumerate(pieces(text)):
+        if number:
+            ledger.notes[FURTHER] += 1
         if piece.count(" ") + 1 < MIN_WORDS:
             ledger.drop(f"fewer than {MIN_WORDS} words")
         else:
