@@ -6,7 +6,7 @@ strings. Grades are paired within runs of lines about one question: every answer
 import os
 import re
 from collections.abc import Iterable, Iterator
-from itertools import groupby
+from itertools import groupby, takewhile
 
 from pharmgpt.corpus.importers.chats import IMPORTED, check_turns, read_messages, said
 from pharmgpt.corpus.importers.ledger import ImportRefused, Ledger, Unusable, keys_of
@@ -70,7 +70,7 @@ def _part(prompt: list[Message], chosen: list[Message], rejected: list[Message])
         return prompt, chosen, rejected
     if len(chosen) == len(rejected) == 1:
         return _part_strings(chosen[0].content, rejected[0].content)
-    shared = len(os.path.commonprefix([chosen[:-1], rejected[:-1]]))
+    shared = sum(1 for _ in takewhile(lambda both: both[0] == both[1], zip(chosen[:-1], rejected[:-1])))
     return chosen[:shared], chosen[shared:], rejected[shared:]
 
 
@@ -101,7 +101,15 @@ def _checked(name: str, prompt: list[Message], chosen: list[Message], rejected: 
 def _number(record: dict, side: str) -> float | None:
     """chosen_score (ours) or score_chosen (TRL, UltraFeedback)."""
     value = record.get(f"{side}_score", record.get(f"score_{side}"))
-    return float(value) if isinstance(value, int | float) else None
+    return _finite(value) if isinstance(value, int | float) else None
+
+
+def _finite(value: int | float) -> float | None:
+    """JSON can hold integers that no float can."""
+    try:
+        return float(value)
+    except OverflowError:
+        return None
 
 
 def _graded_question(entry: Entry) -> object:
@@ -110,7 +118,7 @@ def _graded_question(entry: Entry) -> object:
 
 
 def _grade(record: dict) -> float | None:
-    return next((float(value) for key, value in record.items() if GRADE_KEY.search(key) and isinstance(value, int | float)), None)
+    return next((_finite(value) for key, value in record.items() if GRADE_KEY.search(key) and isinstance(value, int | float)), None)
 
 
 def _graded(run: list[Entry], ledger: Ledger) -> Iterator[PreferencePair]:
