@@ -122,8 +122,11 @@ def _entries(file: Path, raw: bytes, table: str, kind: type[S]) -> list[S]:
     found = _toml(file, raw)
     for key in found.keys() - {table}:
         raise KnowledgeError(f"{file}: unknown key {key!r}; this file holds [[{table}]] tables only")
-    return [_validated(kind, entry, file, f"{table} {entry.get('id', number)}: ")
-            for number, entry in enumerate(found.get(table, []), start=1)]
+    entries = found.get(table, [])
+    if not isinstance(entries, list) or not all(isinstance(entry, dict) for entry in entries):
+        raise KnowledgeError(f"{file}: {table}: found {str(entries)[:80]!r}, not [[{table}]] tables; begin each entry with [[{table}]]")
+    names = (repr(str(entry.get("id", number))[:60])[1:-1] for number, entry in enumerate(entries, start=1))
+    return [_validated(kind, entry, file, f"{table} {name}: ") for name, entry in zip(names, entries, strict=True)]
 
 
 def _by_id(entries: list[S], file: Path) -> dict[str, S]:
@@ -148,7 +151,7 @@ def _validated(kind: type[S], raw: dict, file: Path, where: str = "") -> S:
 def _toml(file: Path, raw: bytes) -> dict:
     try:
         return tomllib.loads(raw.decode("utf-8"))
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+    except (ValueError, RecursionError) as error:  # not TOML, not UTF-8, a number of thousands of digits, or nested too deeply
         raise KnowledgeError(f"{file}: not valid TOML: {error}. Fix that line.") from None
 
 

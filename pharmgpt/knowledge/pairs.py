@@ -4,6 +4,7 @@ Severity is "unknown" where a name is not recognised, "none" where both are and 
 drug that it does not know. Names repeat in such files, so each name and each pair is looked up once.
 """
 import csv
+import io
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cache
@@ -71,7 +72,7 @@ def _read(source: Path) -> tuple[list[str], list[dict[str, str]]]:
     except UnicodeDecodeError as error:
         line, byte = error.object[:error.start].count(b"\n") + 1, error.object[error.start]
         raise PairsError(f"{source}: line {line}: byte 0x{byte:02x} is not UTF-8; save the file as CSV UTF-8") from None
-    reader = csv.reader(text.splitlines(keepends=True), strict=True)
+    reader = csv.reader(io.StringIO(text, newline=""), strict=True)
     try:
         columns = next(reader, None)
         _check_header(source, columns)
@@ -84,7 +85,7 @@ def _check_header(source: Path, columns: list[str] | None) -> None:
     plain = [_plain(column) for column in columns or ()]
     missing = [name for name in NEEDED if name not in plain]
     if missing:
-        found = ", ".join(columns) if columns else "nothing"
+        found = repr(", ".join(columns)[:200])[1:-1] if columns else "nothing"
         separator = next((mark for mark in ";\t|" if columns and len(columns) == 1 and mark in columns[0]), None)
         fix = "separate the columns with commas" if separator else f"name the two columns {' and '.join(NEEDED)}"
         raise PairsError(f"{source}: line 1: missing column{'s' * (len(missing) > 1)} {', '.join(missing)}; found {found}; {fix}")

@@ -69,7 +69,7 @@ def of_three(kb: KnowledgeBase, drugs: Sequence[str]) -> list[Finding]:
 def _silences(kb: KnowledgeBase, one: Interaction, other: Interaction, said: str | None, silenced: str | None) -> bool:
     """`one` speaks of the same harm or a case of it and is narrower, or as wide, graver and as strict; or `other` is a general rule about
     enzymes, and `one` names a drug with a drug, class or enzyme role and is as grave."""
-    same = said == silenced or silenced in kb.effects[said].broader
+    same = said == silenced or said in kb.effects and silenced in kb.effects[said].broader
     width, grave = breadth(one) - breadth(other), SEVERITIES.index(one.severity) - SEVERITIES.index(other.severity)
     if width >= 0:
         return same and width == 0 and grave < 0 and ACTIONS.index(one.action) <= ACTIONS.index(other.action)

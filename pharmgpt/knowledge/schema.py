@@ -9,12 +9,13 @@ must all hold, as in `class:statin & cyp:OATP1B1:substrate`.
 """
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Field
 
 Severity = Literal["contraindicated", "major", "moderate", "minor"]
 Action = Literal["avoid", "reduce", "monitor", "none"]
+Name = Annotated[str, Field(pattern=r"\S")]  # a name of nothing would be met everywhere
 SEVERITIES: tuple[Severity, ...] = ("contraindicated", "major", "moderate", "minor")  # worst first
 ACTIONS: tuple[Action, ...] = ("avoid", "reduce", "monitor", "none")  # most restrictive first
 
@@ -39,7 +40,7 @@ class Term(Strict):
     """A vocabulary entry: `name` is how we write it, `terms` are other words people use for it."""
 
     id: str
-    name: str
+    name: Name
     terms: tuple[str, ...] = ()
     broader: tuple[str, ...] = ()  # entries that this one is a case of, as severe asthma is asthma and gi_bleeding is bleeding
 
@@ -105,7 +106,7 @@ class Drug(Strict):
     """One drug, complete enough to answer for it. Its id is its file name."""
 
     id: str
-    name: str
+    name: Name
     brands: tuple[str, ...] = ()
     spellings: tuple[str, ...] = ()  # other accepted names (INN, USAN) and common misspellings
     classes: tuple[str, ...]
