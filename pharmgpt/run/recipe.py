@@ -6,6 +6,8 @@ key; the value is read as TOML, and as plain text where TOML cannot read it.
 import difflib
 import hashlib
 import json
+import math
+import reprlib
 import tomllib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -70,7 +72,7 @@ def read_toml(path: Path) -> dict:
 def read_toml_text(text: str, name: str = "recipe") -> dict:
     try:
         return tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
+    except (ValueError, RecursionError) as error:  # not TOML, a number of thousands of digits, or nested too deeply
         raise RecipeError(f"{name}: not valid TOML: {error}. Fix that line.") from None
 
 
@@ -97,6 +99,8 @@ def _apply(raw: dict, override: str, sections: Mapping[str, type[BaseModel]]) ->
     key, equals, text = override.partition("=")
     if not equals:
         raise RecipeError(f"--set {override!r}: write it as key=value, such as --set pretrain.steps=200")
+    if not key.isprintable() or not _is_utf_8(text):
+        raise RecipeError(f"--set {override!r}: holds a character that no recipe can; type it again")
     *parents, last = key.strip().split(".")
     node = raw
     for depth, part in enumerate(parents):
@@ -104,15 +108,20 @@ def _apply(raw: dict, override: str, sections: Mapping[str, type[BaseModel]]) ->
             raise RecipeError(f"--set {key}: there is no section {part!r}{_nearest(part, sections)}")
         node = node.setdefault(part, {})
         if not isinstance(node, dict):
-            raise RecipeError(f"--set {key}: {part!r} holds {node!r}, not a table, so it has no key below it; "
+            raise RecipeError(f"--set {key}: {part!r} holds {reprlib.repr(node)}, not a table, so it has no key below it; "
                               f"use --set {key.strip().rpartition('.')[0]}=value")
     node[last] = _read_value(text.strip())
+
+
+def _is_utf_8(text: str) -> bool:
+    """False for an argument whose bytes the terminal gave in another encoding."""
+    return text.encode(errors="replace").decode() == text
 
 
 def _read_value(text: str) -> object:
     try:
         return tomllib.loads(f"value = {text}")["value"]
-    except tomllib.TOMLDecodeError:
+    except (ValueError, RecursionError):
         return text
 
 
@@ -122,7 +131,7 @@ def _validate(raw: dict, path: Path, sections: Mapping[str, type[BaseModel]]) ->
         raise RecipeError(f"{path}: unknown key {key!r}{_nearest(key, known)}")
     seed = raw.get("seed", 0)
     if type(seed) is not int or seed < 0:
-        raise RecipeError(f"{path}: seed: found {seed!r}; use a whole number, 0 or more")
+        raise RecipeError(f"{path}: seed: found {reprlib.repr(seed)}; use a whole number, 0 or more")
     configs = {name: _section(name, kind, raw.get(name, {}), path) for name, kind in sections.items()}
     return Recipe(name=str(raw.get("name", path.stem)), seed=seed, sections=configs)
 
@@ -135,7 +144,7 @@ def _section(name: str, kind: type[BaseModel], values: object, path: Path) -> Ba
         key = ".".join([name, *(str(part) for part in first["loc"])])
         if first["type"] == "extra_forbidden":
             raise RecipeError(f"{path}: unknown key {key!r}{_nearest(str(first['loc'][-1]), kind.model_fields)}") from None
-        raise RecipeError(f"{path}: {key}: {first['msg']}; found {first['input']!r}") from None
+        raise RecipeError(f"{path}: {key}: {first['msg']}; found {reprlib.repr(first['input'])}") from None
 
 
 def _nearest(word: str, known: Iterable[str]) -> str:
@@ -148,4 +157,6 @@ def _toml_value(value: object) -> str:
         return "{" + ", ".join(f"{key} = {_toml_value(inner)}" for key, inner in value.items() if inner is not None) + "}"
     if isinstance(value, list):
         return "[" + ", ".join(_toml_value(inner) for inner in value) + "]"
-    return json.dumps(value, ensure_ascii=False)
+    if isinstance(value, float) and not math.isfinite(value):
+        return str(value)
+    return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")
