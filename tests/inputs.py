@@ -182,8 +182,9 @@ def imported(kind: str, path: Path) -> dict:
 
 
 def inspected(path: Path) -> int:
-    """`data inspect`, for people and for programs."""
-    command("data", "inspect", path)
+    """`data inspect`, for people, or for programs: every other file."""
+    if path.stat().st_size % 2:
+        return len(command("data", "inspect", path))
     return json.loads(command("data", "inspect", path, "--json"))["records"]
 
 

@@ -23,6 +23,7 @@ from rich.console import Console
 from rich.table import Table
 
 from inputs import FORMATS, Format, Refused
+from pharmgpt.corpus.importers import duplicates
 from pharmgpt.corpus.importers.ledger import ImportRefused
 from pharmgpt.knowledge.load import KnowledgeError
 from pharmgpt.run.recipe import RecipeError
@@ -118,6 +119,7 @@ def _hang(*_: object) -> None:
 def main(names: list[str], rows: int, seed: int) -> int:
     table = Table("format", "rows mutated", "read", "refused", "dropped", "tracebacks", "hangs", "ledger mismatches", "bad messages")
     folder, bad = Path(tempfile.mkdtemp(prefix="mutations-")), 0
+    duplicates.SLOTS = 1 << 12  # a million of them cost more than all the rest, for imports of ten rows
     os.environ["XDG_CACHE_HOME"] = str(folder)  # spoilt knowledge bases would push a person's own out of the cache
     for name in names or FORMATS:
         tally = mutate(FORMATS[name], rows, seed, folder)
