@@ -21,7 +21,7 @@ from pharmgpt.knowledge.rules import interactions
 from pharmgpt.run.recipe import RecipeError
 from pharmgpt.text.parquet import read_parquet, write_parquet
 from pharmgpt.text.records import BadRecord, Document, Question, read_jsonl
-from samples import BASE, CHATS, PAIRS, RECIPE, TABLE
+from samples import BASE, CHATS, PAIRS, RECIPE, SECTION, SPL_HEAD, TABLE
 
 ROWS = 100
 ASKED = '{"question": "Is it safe?", "answer": "No, it is not."}'
@@ -136,6 +136,14 @@ def test_pairs_count_lines_as_editors_do(tmp_path):
     file = write(tmp_path / "a.csv", "drug_a,drug_b\nwarfarin\x0b,aspirin\x85\nx,y,z\n")
     with pytest.raises(PairsError, match="line 3: 3 cells"):
         judge_file(load(small_base(tmp_path)), file, tmp_path / "out.csv")
+
+
+def test_a_prefix_that_nobody_declared_is_refused_with_its_line(tmp_path):
+    """In a long label its section is read before the parser comes to say so."""
+    for length in (0, 100_000):
+        label = SPL_HEAD + SECTION.replace("may be", "may <b:c>be</b:c>") + "<!---->" * length + "</structuredBody></component></document>"
+        with pytest.raises(ImportRefused, match="a.xml, line 1: not well-formed XML: Namespace prefix b on c is not defined"):
+            dropped(tmp_path, "spl", "a.xml", label)
 
 
 # -- Excel and Parquet -----------------------------------------------------------------------------------------------------------------

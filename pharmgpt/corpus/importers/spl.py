@@ -31,7 +31,7 @@ ENDS_SENTENCE = re.compile(r"[.!?:;]\s*$")
 def passages(file: Path, layout: str, ledger: Ledger) -> Iterator[Passage]:
     """The sections of a label; an indexing file gives none, and the ledger says why."""
     if (root := root_tag(file)) != DOCUMENT:
-        raise ImportRefused(f"{file}: expected a label as SPL, with the root {DOCUMENT}; found {root}. Save its text as .txt.")
+        raise ImportRefused(f"{file}: expected a label as SPL, with the root {DOCUMENT}; found {plain(root)}. Save its text as .txt.")
     number = 0
     for element in elements(file, NAMESPACE + "code", NAMESPACE + "section"):
         if _is_document_code(element) and INDEX.match(kind := element.get("displayName", "")):
@@ -96,7 +96,7 @@ def _prose(element: etree._Element, ledger: Ledger) -> str:
 
 
 def _child(child: etree._Element, ledger: Ledger) -> str:
-    tag = etree.QName(child).localname
+    tag = child.tag.rpartition("}")[2]  # not etree.QName, which refuses the "b:c" of a prefix that nobody declared
     if tag in LEFT_OUT:
         return ""
     if tag == "table":
