@@ -118,6 +118,13 @@ def test_a_file_cut_within_a_letter_at_a_whole_megabyte_is_noticed(tmp_path):
     assert encoding_of(file, Ledger()) == "cp1252"
 
 
+def test_a_file_whose_name_is_not_utf_8_is_to_be_renamed(tmp_path):
+    file = write(tmp_path / "caf\udce9.txt", "Four words are here.")
+    for read in (sniff, lambda path: list(read_extra(path))):
+        with pytest.raises(ImportRefused, match="name is not UTF-8. Rename it."):
+            read(file)
+
+
 def test_lines_of_damaged_utf_16_are_refused_for_pretraining(tmp_path):
     file = write(tmp_path / "a.jsonl", '{"text": "One two three four."}'.encode("utf-16") + b"\x00\xd8a")
     with pytest.raises(ImportRefused, match="a.jsonl: starts like UTF-16, but byte"):

@@ -31,6 +31,14 @@ class Entry(NamedTuple):
     value: object
 
 
+def check_name(file: Path) -> None:
+    """Old archives unpack to names that are not UTF-8, and neither a record's id nor a ledger could hold one."""
+    try:
+        str(file).encode()
+    except UnicodeEncodeError:
+        raise ImportRefused(f"{str(file)!r}: the file's name is not UTF-8. Rename it.") from None
+
+
 def encoding_of(file: Path, ledger: Ledger) -> str:
     """utf-8-sig, utf-16 or cp1252, whichever fits every byte; else refused with the byte that does not."""
     with open(file, "rb") as data:

@@ -15,7 +15,7 @@ from pharmgpt.corpus.importers.interactions import fold_header, is_interaction_h
 from pharmgpt.corpus.importers.ledger import ImportRefused, Ledger, keys_of, plain
 from pharmgpt.corpus.importers.openfda import is_flat_label, is_label
 from pharmgpt.corpus.importers.preferences import is_graded
-from pharmgpt.corpus.importers.reading import encoding_of, entries, json_bytes, outer, parse
+from pharmgpt.corpus.importers.reading import check_name, encoding_of, entries, json_bytes, outer, parse
 from pharmgpt.corpus.importers.tables import delimiter_of
 from pharmgpt.corpus.importers.xml import root_tag
 from pharmgpt.text.parquet import record_name
@@ -48,6 +48,7 @@ class File(NamedTuple):
 def sniff(path: Path) -> File:
     if not path.exists():
         raise ImportRefused(f"{path}: no such file. Check the path.")
+    check_name(path)
     with open(path, "rb") as data:
         head = data.read(HEAD)
     if not head.strip():

@@ -17,7 +17,7 @@ from pharmgpt.corpus.importers.duplicates import ExactDuplicates
 from pharmgpt.corpus.importers.ledger import ImportRefused, Ledger, keys_of, quoted
 from pharmgpt.corpus.importers.openfda import download, is_label, label_passages, labels_passages
 from pharmgpt.corpus.importers.passages import Passage, as_documents
-from pharmgpt.corpus.importers.reading import Entry, blocks, entries, lines, parse
+from pharmgpt.corpus.importers.reading import Entry, blocks, check_name, entries, lines, parse
 from pharmgpt.corpus.importers.xml import root_tag
 from pharmgpt.text.parquet import read_parquet
 from pharmgpt.text.records import BadRecord, Document
@@ -73,6 +73,7 @@ def _files(path: Path, ledger: Ledger) -> Iterator[Path]:
 
 def _strictly(file: Path, ledger: Ledger) -> Iterator[Passage | Document]:
     """A file's texts by its suffix; the first malformed record is an error."""
+    check_name(file)
     suffix = file.suffix.lower()
     if suffix == ".txt":
         yield from _plain(file, ledger)
