@@ -2,6 +2,7 @@
 
 A reader returns the ledger where there is one, as `--json` prints it, else the number of records. Commands are called in this process.
 """
+import codecs
 import csv
 import io
 import json
@@ -25,6 +26,7 @@ from pharmgpt import pipeline
 from pharmgpt.cli import app
 from pharmgpt.corpus.importers.ledger import Ledger
 from pharmgpt.corpus.importers.own import own_conversations, own_pairs
+from pharmgpt.corpus.importers.reading import UTF_16_MARKS
 from pharmgpt.corpus.importers.text import read_extra
 from pharmgpt.kb_cli import _facts
 from pharmgpt.knowledge import load as loading
@@ -178,7 +180,18 @@ def imported(kind: str, path: Path) -> dict:
     told = json.loads(command("data", "import", kind, path, "--out", out, "--json"))
     assert told == json.loads((out / "ledger.json").read_text(encoding="utf-8"))
     assert pq.read_metadata(out / f"{kind}.parquet").num_rows == told["kept"], "the Parquet holds another number of records"
+    if path.suffix == ".jsonl" and kind != "text":
+        assert told["read"] == lines_of(path), "the ledger has read another number of lines"
     return told
+
+
+def lines_of(path: Path) -> int:
+    """The lines that hold more than white space behind a byte order mark, counted without the reader."""
+    data = path.read_bytes()
+    if data[:2] in UTF_16_MARKS:
+        return sum(1 for line in io.StringIO(data.decode("utf-16"), newline=None) if line.strip())
+    lines = (line.removeprefix(codecs.BOM_UTF8).strip() for line in data.split(b"\n") if line.strip() not in UTF_16_MARKS)
+    return sum(1 for line in lines if line.decode(errors="replace").strip())
 
 
 def inspected(path: Path) -> int:
