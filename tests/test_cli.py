@@ -1,4 +1,5 @@
 """The command itself: help at once and without torch, exit codes, one line instead of a traceback."""
+import os
 import re
 import subprocess
 import sys
@@ -82,3 +83,10 @@ def test_a_defect_of_ours_is_not_dressed_up_as_bad_input(command, monkeypatch):
 
 def test_exit_codes_are_the_documented_ones():
     assert (cli.DONE, cli.FAILED, cli.WRONG_USE, cli.INTERRUPTED) == (0, 1, 2, 130)
+
+
+def test_threads_that_wait_sleep_unless_somebody_says_otherwise():
+    said = "import os, pharmgpt; print(os.environ['OMP_WAIT_POLICY'])"
+    without = {name: value for name, value in os.environ.items() if name != "OMP_WAIT_POLICY"}
+    for given, wanted in ((without, "PASSIVE"), (without | {"OMP_WAIT_POLICY": "ACTIVE"}, "ACTIVE")):
+        assert subprocess.run([sys.executable, "-c", said], env=given, capture_output=True, text=True, check=True).stdout.strip() == wanted
