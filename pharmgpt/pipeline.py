@@ -74,13 +74,17 @@ def run(recipe: recipes.Recipe, out: Path, console: Console, until: str | None =
         _require_equal_shares(line)
         _keep_recipe(directory, recipe, redo)
         console.print(f"[bold]{recipe.name}[/], seed {recipe.seed}, into {escape(str(out))}   [dim]{line.device.note}[/]", highlight=False)
-        console.print(f"the whole line takes about {stages.expected_minutes(line):.0f} min here, once compiled", highlight=False)
+        console.print(f"the whole line takes about {_wait(stages.expected_minutes(line))} here, once compiled", highlight=False)
         _require_memory(line)
         seconds = _walk(line, until, signals)
         write_atomically(out / "timings.json", json.dumps(seconds | {"total": round(sum(seconds.values()), 2)}, indent=1) + "\n")
         _write_lesson(line)
         print_table(_write_results(line), console)
     return out
+
+
+def _wait(minutes: float) -> str:
+    return f"{minutes:.0f} min" if minutes < 120 else f"{minutes / 60:.0f} hours" if minutes < 48 * 60 else f"{minutes / 60 / 24:.0f} days"
 
 
 def _require_equal_shares(line: Line) -> None:

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 from conftest import RECIPE, start, train
 
-from pharmgpt.pipeline import LESSON, NAMES
+from pharmgpt.pipeline import LESSON, NAMES, _wait
 from pharmgpt.run.directory import RunDir
 from pharmgpt.run.metrics import read_metrics
 
@@ -158,6 +158,11 @@ def test_a_redone_run_that_stops_early_shows_no_results_of_the_old_recipe(line, 
     assert {"exam/sft.stale-1", "preferences.stale-1"} <= set_aside(line)
     assert set(results(line)["stages"]) == {"pretrain", "experts"}
     assert_one_line(command("ask", "hello?", "--run", line), "ppo is not finished")
+
+
+@pytest.mark.parametrize("minutes, said", ((9.6, "10 min"), (119, "119 min"), (300, "5 hours"), (47_176, "33 days")))
+def test_a_wait_is_said_in_the_unit_that_people_wait_in(minutes, said):
+    assert _wait(minutes) == said
 
 
 def test_a_flipped_byte_is_named_and_only_its_stage_made_again(line, command):
