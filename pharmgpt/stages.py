@@ -45,7 +45,7 @@ from pharmgpt.train.parallel import ALONE, Ranks
 from pharmgpt.train.ppo import PPOConfig, ppo
 from pharmgpt.train.pretrain import PretrainConfig, pretrain
 from pharmgpt.train.reward import RewardConfig, train_reward
-from pharmgpt.train.rollout import Sampled, sample_answers, write_samples
+from pharmgpt.train.rollout import sample_answers, write_samples
 from pharmgpt.train.sft import SftConfig, sft
 from pharmgpt.train.state import newest_step
 

@@ -5,6 +5,7 @@ import torch
 
 from pharmgpt.model.checkpoint import load_model, save_model
 from pharmgpt.model.device import EAGER
+from pharmgpt.model.generate import BATCH_SIZE
 from pharmgpt.model.scalar_head import RewardModel
 from pharmgpt.model.transformer import ModelConfig, Transformer
 from pharmgpt.text.records import Message, Question
@@ -255,12 +256,13 @@ def test_prompts_that_leave_no_room_for_an_answer_are_counted_and_refused_if_not
         PPOConfig(max_new_tokens=256, update=StepConfig(row_tokens=256))
 
 
-def test_samples_for_annotators_are_one_line_a_question_and_depend_on_the_seed_only(folders, tmp_path):
+def test_samples_for_annotators_are_one_line_a_question_and_depend_on_the_seed_only(folders, tmp_path, monkeypatch):
     policy = load_model(folders[0])
     samples = sample_answers(policy, TOKENIZER, PROMPTS[:3], 4, max_new_tokens=6, seed=5, device=EAGER)
     write_samples(tmp_path / "samples.jsonl", samples)
     assert [sample.question_id for sample in samples] == ["q0", "q1", "q2"] and all(len(sample.answers) == 4 for sample in samples)
     assert len(set(samples[0].answers)) > 1
+    monkeypatch.setitem(BATCH_SIZE, "cpu", 8)
     assert samples == sample_answers(policy, TOKENIZER, PROMPTS[:3], 4, max_new_tokens=6, seed=5, device=EAGER)
     assert len((tmp_path / "samples.jsonl").read_text().splitlines()) == 3
 
