@@ -12,7 +12,7 @@ from rich.console import Console
 from rich.table import Table as RichTable
 
 from benchmarks.rounds import ROOT, Spread
-from pharmgpt.model.device import Device
+from pharmgpt.model.device import Device, has_amx
 from pharmgpt.run.directory import git_state
 
 RESULTS = ROOT / "benchmarks" / "results"
@@ -81,7 +81,7 @@ def machine_facts(device: Device) -> dict:
             "cpu": cpu_model(),
             "cores": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count(),
             "threads": torch.get_num_threads(), "load_1_min": os.getloadavg()[0] if hasattr(os, "getloadavg") else None,
-            "amx": torch.cpu._is_amx_tile_supported() if platform.machine() in ("x86_64", "AMD64") else False,
+            "amx": has_amx(),
             "gpu": torch.cuda.get_device_name() if device.type == "cuda" else None,
             "python": platform.python_version(), "torch": torch.__version__,
             "dtype": "fp32" if device.autocast_dtype is None else "bf16", "device": device.note}

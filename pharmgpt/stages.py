@@ -34,7 +34,7 @@ from pharmgpt.knowledge.load import load
 from pharmgpt.knowledge.schema import KnowledgeBase
 from pharmgpt.knowledge.subset import named_set
 from pharmgpt.model.checkpoint import load_model
-from pharmgpt.model.device import Device, choose_device, product_speed
+from pharmgpt.model.device import Device, choose_device, has_amx, product_speed
 from pharmgpt.run.directory import RunDir, RunError, sha256, write_atomically
 from pharmgpt.run.metrics import Log, read_metrics
 from pharmgpt.run.recipe import Recipe
@@ -52,8 +52,8 @@ from pharmgpt.train.state import newest_step
 R = TypeVar("R")
 TOKENS_AN_EPISODE = 45  # prompt and answer, about
 OTHER_MINUTES = 1.5  # corpus, sampling and exams, about
-# What training reached of the speed of plain products: on a GPU, on two cores in bf16 (AMX), and in fp32.
-SHARE_OF_PRODUCTS = {("cuda", True): 0.3, ("cpu", True): 0.2, ("cpu", False): 0.5}
+# What training reached of the speed of plain products: on a GPU, on two cores with AMX, and on two without (fp32, and bf16 on Zen 4).
+SHARE_ON_GPU, SHARE_WITH_AMX, SHARE_WITHOUT = 0.3, 0.2, 0.5
 
 
 class KnowledgeConfig(BaseModel):
@@ -367,5 +367,5 @@ def expected_minutes(line: Line) -> float:
     rows = sum((getattr(recipe[stage], "steps", None) or 0) * recipe[stage].rows * recipe[stage].row_tokens
                for stage in ("pretrain", "sft", "reward"))
     ppo_tokens = recipe["ppo"].iterations * recipe["ppo"].prompts * TOKENS_AN_EPISODE * (2 * recipe["ppo"].update.epochs + 2)
-    speed = SHARE_OF_PRODUCTS[line.device.type, line.device.autocast_dtype is not None] * product_speed(line.device)
-    return 6 * parameters * (rows + ppo_tokens) / speed / 60 + OTHER_MINUTES
+    share = SHARE_ON_GPU if line.device.type == "cuda" else SHARE_WITH_AMX if has_amx() else SHARE_WITHOUT
+    return 6 * parameters * (rows + ppo_tokens) / (share * product_speed(line.device)) / 60 + OTHER_MINUTES

@@ -157,6 +157,15 @@ def test_compiling_changes_how_blocks_run_during_the_call_only(monkeypatch):
     assert torch.equal(fast(model, ids), model(ids)) and len(called) == CONFIG.n_layers
 
 
+@pytest.mark.parametrize(("amx", "avx512_bf16", "dtype"), ((True, True, torch.bfloat16), (False, True, torch.bfloat16), (False, False, None)))
+def test_a_cpu_trains_in_bf16_where_it_multiplies_bf16(monkeypatch, amx, avx512_bf16, dtype):
+    monkeypatch.setattr("platform.machine", lambda: "x86_64")
+    monkeypatch.setattr("torch.cuda.is_available", lambda: False)
+    monkeypatch.setattr("torch.cpu._is_amx_tile_supported", lambda: amx)
+    monkeypatch.setattr("torch.cpu._is_avx512_bf16_supported", lambda: avx512_bf16)
+    assert choose_device(compile=False).autocast_dtype == dtype
+
+
 def test_compiled_bf16_gradients_are_the_eager_ones_at_the_judges_row_length():
     device = choose_device(compile=True)
     if not device.compile:

@@ -91,9 +91,18 @@ def tune_allocator() -> bool:
     return all([mallopt(GLIBC_M_MMAP_MAX, 0), mallopt(GLIBC_M_TRIM_THRESHOLD, 2**31 - 1), mallopt(GLIBC_M_TOP_PAD, 64 * 2**20)])
 
 
+def has_amx() -> bool:
+    return _is_x86() and torch.cpu._is_amx_tile_supported()
+
+
 def _cpu_dtype() -> torch.dtype | None:
-    """bf16 needs AMX tiles to pay: with AVX-512 alone, bf16 products ran at 165 GFLOP/s against 290 in fp32."""
-    return torch.bfloat16 if platform.machine() in ("x86_64", "AMD64") and torch.cpu._is_amx_tile_supported() else None
+    """bf16 where the CPU multiplies it: AMX tiles, or AVX-512's BF16 instructions (a training step 2.2 times as fast as fp32 on Zen 4).
+    With plain AVX-512, bf16 products ran at 165 GFLOP/s against 290 in fp32."""
+    return torch.bfloat16 if has_amx() or (_is_x86() and torch.cpu._is_avx512_bf16_supported()) else None
+
+
+def _is_x86() -> bool:
+    return platform.machine() in ("x86_64", "AMD64")
 
 
 def _can_compile(type: str) -> tuple[bool, str]:
