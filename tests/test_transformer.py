@@ -157,7 +157,8 @@ def test_compiling_changes_how_blocks_run_during_the_call_only(monkeypatch):
     assert torch.equal(fast(model, ids), model(ids)) and len(called) == CONFIG.n_layers
 
 
-@pytest.mark.parametrize(("amx", "avx512_bf16", "dtype"), ((True, True, torch.bfloat16), (False, True, torch.bfloat16), (False, False, None)))
+@pytest.mark.parametrize(("amx", "avx512_bf16", "dtype"), [
+    (True, True, torch.bfloat16), (False, True, torch.bfloat16), (False, False, None)])
 def test_a_cpu_trains_in_bf16_where_it_multiplies_bf16(monkeypatch, amx, avx512_bf16, dtype):
     monkeypatch.setattr("platform.machine", lambda: "x86_64")
     monkeypatch.setattr("torch.cuda.is_available", lambda: False)
