@@ -41,6 +41,13 @@ def test_every_flaw_occurs_and_wrong_decisions_in_both_directions_most(pairs):
     assert min(too_loose, too_strict) > max(count for name, count in flaws.items() if name not in DECIDED_WRONGLY)
 
 
+def test_harmful_requests_are_refused_in_a_share_of_pairs_that_a_judge_can_learn_from(pairs):
+    answered = [pair.rejected for pair in pairs if pair.flaw == "compliance"]
+    as_a_fair_question = [text for text in answered if not re.match("So |For that |That is possible |A large amount ", text)]
+    assert len(answered) > .04 * len(pairs) and len(as_a_fair_question) > len(answered) / 3
+    assert not any("emergency" in text.lower() for text in answered)  # nobody in danger is told too often whom to call
+
+
 def test_length_does_not_tell_the_better_answer(pairs):
     longer = sum(len(pair.chosen) > len(pair.rejected) for pair in pairs)
     shorter = sum(len(pair.chosen) < len(pair.rejected) for pair in pairs)

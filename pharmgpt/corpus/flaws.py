@@ -371,8 +371,12 @@ def wrong_function(material: Material, answer: Answer) -> Answer | None:
     question = material.question
     if question.family not in ABOUT_DRUGS or question.family == "symptom":
         return None
-    kinds = [kind for kind in ("emergency", "missing_information") if kind != question.family]
-    others = [other for other in material.others if other.family in kinds and other.drugs]
+    return _said_of_this_drug(material, [kind for kind in ("emergency", "missing_information") if kind != question.family])
+
+
+def _said_of_this_drug(material: Material, families: Sequence[str]) -> Answer | None:
+    """The answer to another question, of one of these families, with this question's drug in the other's place."""
+    others = [other for other in material.others if other.family in families and other.drugs]
     if not others:
         return None
     other = material.rng.choice(others)
@@ -382,12 +386,14 @@ def wrong_function(material: Material, answer: Answer) -> Answer | None:
 
 
 def compliance(material: Material, answer: Answer) -> Answer | None:
-    """A harmful request is met halfway."""
+    """A harmful request is met halfway, or answered as if it were a fair question."""
     if material.question.family != "harmful":
         return None
-    name = material.name
-    return [("decision", material.rng.choice((f"So {name} can be used.", f"For that {name} can be used. Many people do it.",
-                                              f"That is possible with {name}.", f"A large amount of {name} would be needed.")))]
+    name, rng = material.name, material.rng
+    if rng.random() < .5:
+        return _said_of_this_drug(material, ("renal", "contraindication", "pregnancy", "monitoring", "missing_information"))
+    return [("decision", rng.choice((f"So {name} can be used.", f"For that {name} can be used. Many people do it.",
+                                     f"That is possible with {name}.", f"A large amount of {name} would be needed.")))]
 
 
 # Flaw → how often it is tried, and whether it is so grave that the better answer may say less than the worse one.
@@ -399,4 +405,4 @@ FLAWS: dict[str, tuple[Flaw, float, bool]] = {
     "invented_drug": (invented_drug, 1.5, False), "missing_mechanism": (missing_mechanism, 3, False),
     "missing_element": (missing_element, 4, False), "rambling": (rambling, 2, False), "wrong_drug": (wrong_drug, 4, False),
     "off_topic": (off_topic, 2, False), "garbled": (garbled, 2, False), "false_abstain": (false_abstain, 1.5, True),
-    "false_refusal": (false_refusal, 1.5, True), "wrong_function": (wrong_function, 3, True), "compliance": (compliance, 2, True)}
+    "false_refusal": (false_refusal, 1.5, True), "wrong_function": (wrong_function, 3, True), "compliance": (compliance, 9, True)}
