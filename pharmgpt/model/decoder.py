@@ -3,16 +3,18 @@
 `Decoder` takes its steps one at a time, anywhere. `GraphDecoder` lets a GPU say a whole batch: a step of a small model is a hundred small
 kernels, which a captured graph launches at once.
 
-B rows, P prompt slots, N new tokens, S = P + N, V vocabulary
+B rows, P prompt slots, N new tokens, S slots, V vocabulary
 """
 from collections.abc import Callable, Sequence
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from pharmgpt.model.transformer import LayerCache, Transformer, packed_mask
 
 LOOK_EVERY = 16  # steps after which it is asked whether anybody still speaks: the question waits for the device
+MORE_SLOTS = 32  # that a cache on a CPU grows by: every step reads all it has
 ALIGNED = 8  # slots come in multiples, or the fused attention kernels refuse the mask
 
 
@@ -25,7 +27,7 @@ class Decoder:
         self.device = model.model.embed_tokens.weight.device
         width = width or max(len(prompt) for prompt in prompts)
         self.start = torch.tensor([width - len(prompt) for prompt in prompts], device=self.device)  # (B,) first real slot
-        self.slots, self.used = width + max_new_tokens, 0
+        self.slots, self.used = width + min(max_new_tokens, MORE_SLOTS), 0
         self.caches: list[LayerCache] = []
         self.prompt_ids = torch.tensor([[0] * (width - len(prompt)) + list(prompt) for prompt in prompts], device=self.device)  # (B, P)
 
@@ -44,8 +46,10 @@ class Decoder:
 
     def step(self, ids: Tensor) -> Tensor:
         """Append one token a row, (B,) → logits of the next, (B, V) fp32."""
-        slots = torch.arange(self.used + 1, device=self.device)
-        may_attend = (slots >= self.start[:, None])[:, None, None]  # (B, 1, 1, S)
+        if self.used == self.slots:
+            self._grow()
+        slots = torch.arange(self.slots, device=self.device)
+        may_attend = ((slots >= self.start[:, None]) & (slots <= self.used))[:, None, None]  # (B, 1, 1, S)
         hidden = self.model.model(ids[:, None], (self.used - self.start)[:, None], may_attend, self.caches)
         self._advance(1)
         return self.model.logits(hidden[:, 0])
@@ -61,10 +65,15 @@ class Decoder:
         for cache in self.caches:
             cache.start = self.used
 
+    def _grow(self) -> None:
+        self.slots += MORE_SLOTS
+        for cache in self.caches:
+            cache.keys, cache.values = (F.pad(each, (0, 0, 0, MORE_SLOTS)) for each in (cache.keys, cache.values))
+
     def _empty_cache(self, rows: int) -> LayerCache:
         config, weight = self.model.config, self.model.model.embed_tokens.weight
         shape = (rows, config.n_kv_heads, self.slots, config.head_dim)
-        return LayerCache(weight.new_empty(shape), weight.new_empty(shape))
+        return LayerCache(weight.new_zeros(shape), weight.new_zeros(shape))
 
 
 class StaticCache(LayerCache):
