@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from pharmgpt.model.decoder import Decoder, GraphDecoder, choose
+from pharmgpt.model.decoder import MORE_SLOTS, Decoder, GraphDecoder, choose
 from pharmgpt.model.generate import compute_copy, generate, stream
 from test_transformer import CONFIG, random_model
 
@@ -24,19 +24,19 @@ def sampled(model, seed=0, **more):
     return generate(model, PROMPTS, max_new_tokens=12, temperature=1.0, generator=random, **{"end_id": 9} | more)
 
 
-def test_cached_generation_equals_uncached():
-    model = random_model()
-    completions = generate(model, PROMPTS, max_new_tokens=10, end_id=NEVER)
-    assert [completion.ids for completion in completions] == [uncached(model, prompt, 10) for prompt in PROMPTS]
+def test_cached_generation_equals_uncached_beyond_the_slots_that_a_cache_begins_with():
+    model, tokens = random_model(), MORE_SLOTS + 8
+    completions = generate(model, PROMPTS, max_new_tokens=tokens, end_id=NEVER)
+    assert [completion.ids for completion in completions] == [uncached(model, prompt, tokens) for prompt in PROMPTS]
 
 
 def test_cached_logits_equal_uncached_to_1e_5():
-    model = random_model()
-    decoder = Decoder(model, PROMPTS, 1, 4)
+    model, said = random_model(), list(range(5, MORE_SLOTS + 13))
+    decoder = Decoder(model, PROMPTS, 1, len(said))
     with torch.inference_mode():
-        cached = [decoder.prefill()] + [decoder.step(torch.tensor([token] * 4)) for token in (20, 21, 22)]
+        cached = [decoder.prefill()] + [decoder.step(torch.tensor([token] * 4)) for token in said]
         for row, prompt in enumerate(PROMPTS):
-            whole = model(torch.tensor([prompt + [20, 21, 22]]))[0, len(prompt) - 1:]
+            whole = model(torch.tensor([prompt + said]))[0, len(prompt) - 1:]
             torch.testing.assert_close(torch.stack([logits[row] for logits in cached]), whole, rtol=1e-5, atol=1e-5)
 
 
