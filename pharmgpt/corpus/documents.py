@@ -28,7 +28,8 @@ WEIGHTS: dict[str, float] = {
     "pregnancy": 8.5, "lactation": 1, "hepatic": 1,
     "contraindication": 5.5, "unlisted_condition": 4.5, "symptom": 4, "sign": 0.5,
     "profile": 3, "class": 1.5, "harm": 7, "monitoring": 5, "name": 4.5, "alternative": 3,
-    "pair": 7, "pair_chain": 4, "pair_free": 4, "pair_digest": 10, "pair_check": 13, "class_rule": 1.5, "list": 3, "list_free": 2,
+    "pair": 7, "pair_chain": 4, "pair_free": 4, "pair_digest": 10, "pair_check": 10, "pair_asked": 6, "class_rule": 1.5,
+    "list": 3, "list_free": 2, "list_asked": 3,
     "unknown": 1, "missing": 1, "emergency": 0.8, "refusal": 0.6, "careless": 4.5,
 }
 
@@ -42,7 +43,8 @@ LOWER_CASE = 0.5  # drug names are one token then, as within sentences and in an
 # topic → the family of questions that its facts answer. Calls ask in train wordings, about held drugs too: a document may hold any drug.
 ASKED = {"renal_case": "renal", "renal_free": "renal", "pregnancy": "pregnancy", "contraindication": "contraindication",
          "unlisted_condition": "contraindication", "monitoring": "monitoring", "symptom": "symptom", "pair": "interaction",
-         "pair_chain": "interaction", "pair_free": "interaction", "list": "medication_list", "list_free": "medication_list"}
+         "pair_chain": "interaction", "pair_free": "interaction", "pair_asked": "interaction",
+         "list": "medication_list", "list_free": "medication_list", "list_asked": "medication_list"}
 
 
 def topics(book: FactBook) -> dict[str, Topic]:

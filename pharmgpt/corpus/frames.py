@@ -71,6 +71,7 @@ class Topic:
     varied: frozenset[str] = frozenset()  # the slots that `vary` fills
     careless: bool = False
     asked: tuple[Frame, ...] = ()  # questions that the topic's facts answer: some documents are a call about them
+    called: float = CALL_SHARE  # how many of those that could be
 
     @cached_property
     def by_drug(self) -> dict[str, list[Case]]:
@@ -135,7 +136,7 @@ def passage(topic: Topic, case: Case, rng: Random) -> Passage:
                   *(case.facts[hole] for frame in frames for hole in sorted(frame.holes) if hole in case.facts))
     named = chain(case.drugs, varied.drugs, *(case.names[hole] for frame in frames for hole in sorted(frame.holes) if hole in case.names))
     template = f"{topic.name}.{case.kind}:{'+'.join(frame.id for frame in frames)}"
-    if topic.asked and frames[0].genre in SPOKEN and rng.random() < CALL_SHARE and (call := _call(topic, slots, rng)):
+    if topic.asked and frames[0].genre in SPOKEN and rng.random() < topic.called and (call := _call(topic, slots, rng)):
         return Passage(f"{call.text} {text}", "phone_call", f"{template}<{call.id}", tuple(named), tuple(facts))
     return Passage(text, frames[0].genre, template, tuple(named), tuple(facts))
 

@@ -4,14 +4,17 @@ A pair without a rule is stated about as often as one with a rule: otherwise "in
 """
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
+from itertools import chain
 from random import Random
 
 from pharmgpt.corpus.facts import FactBook, instead_names, instead_slots
 from pharmgpt.corpus.frames import Case, Topic, Varied, by_name, step
 from pharmgpt.corpus.phrasing import capital, listed, plural, with_article
-from pharmgpt.corpus.sentences import pair_fact
+from pharmgpt.corpus.sentences import pair_fact, pairs_in_turn
 from pharmgpt.knowledge.rules import Finding
 from pharmgpt.knowledge.schema import Drug, KnowledgeBase
+
+Pairs = Sequence[tuple[str, str]]
 
 WORD = {"avoid": "avoid", "reduce": "reduce the dose", "monitor": "monitor", "none": "safe, no action"}
 STATE = {"avoid": "is avoided", "reduce": "needs a reduced dose", "monitor": "is monitored", "none": "is safe"}
@@ -65,6 +68,7 @@ DIGEST = {
 CHECK = {
     "interaction_bulletin": ("Pairs checked. {rows}", "{rows}"),
 }
+ASKED = {"interaction_bulletin": ("{row}",)}
 CLASS_RULE = {
     "interaction_bulletin": ("{Drug} is {a_class}; {classes} with {partner}: {effect}, {word}.",
                              "{Classes}, {drug} among them, clash with {partner}: {effect}. {Word}."),
@@ -99,6 +103,10 @@ def topics(book: FactBook) -> dict[str, Topic]:
         Topic("pair_digest", [[_digest(book, drug)] for drug in book.kb.drugs.values()], {"digest": (step("d", DIGEST),)}, _rows(book),
               frozenset(("rows", "bars"))),
         Topic("pair_check", [[Case("check", (), {})]], {"check": (step("k", CHECK),)}, _checked(ruled, free, book), frozenset(("rows",))),
+        Topic("pair_asked", [[Case("asked", (), {})]], {"asked": (step("q", ASKED),)}, _asked(ruled, free, book), frozenset(("row",)),
+              called=1.0),
+        Topic("list_asked", [[Case("asked", (), {})]], {"asked": (step("q", ASKED),)}, _asked_list(ruled, free, book), frozenset(("row",)),
+              called=1.0),
         Topic("class_rule", [list(_class_rules(book, drug)) for drug in book.kb.drugs.values()], {"rule": (step("r", CLASS_RULE),)}),
         Topic("list", pairs, {"pair": (step("l", LIST), *tail[:1])}, _list(book), frozenset(("list",))),
         Topic("list_free", [[_free(book, a, b)] for a, b in free], {"free": (step("s", SAFE_LIST),)}, _list(book), frozenset(("list",))),
@@ -191,19 +199,52 @@ def _rows(book: FactBook):
     return vary
 
 
-def _checked(ruled: Sequence[tuple[str, str]], free: Sequence[tuple[str, str]], book: FactBook):
+def _checked(ruled: Pairs, free: Pairs, book: FactBook):
     """Four to six pairs of any drugs, half of them with a rule, in the words in which an answer states a pair."""
     def vary(case: Case, rng: Random) -> Varied:
-        rows, named, facts = [], [], []
-        for _ in range(rng.randint(4, 6)):
-            a, b = rng.sample(rng.choice(ruled if rng.random() < .5 else free), 2)
-            found = book.pairs.findings(a, b)
-            verdict = f": {WORD[found[0].action]}, {book.name('effects', found[0].effect)}" if found and found[0].action != "none" else ""
-            rows.append(f"{pair_fact(book.pairs, a, b)[:-1]}{verdict}.")
-            named += [a, b]
-            facts += found[0].fact_ids if found else ()
-        return Varied({"rows": " ".join(rows)}, tuple(named), tuple(facts))
+        drawn = [_drawn(ruled, free, rng) for _ in range(rng.randint(4, 6))]
+        rows = (_with_verdict(book, pair_fact(book.pairs, *pair), *pair) for pair in drawn)
+        return Varied({"rows": " ".join(rows)}, tuple(chain(*drawn)), tuple(chain(*(_facts(book, *pair) for pair in drawn))))
     return vary
+
+
+def _asked(ruled: Pairs, free: Pairs, book: FactBook):
+    """One pair, in those words and in the order of the question before it: to answer is to copy both names, and a held drug's are copied
+    nowhere else."""
+    def vary(case: Case, rng: Random) -> Varied:
+        a, b = _drawn(ruled, free, rng)
+        return Varied({**_names(book, a, b), "row": _with_verdict(book, pair_fact(book.pairs, a, b), a, b)}, (a, b), _facts(book, a, b))
+    return vary
+
+
+def _asked_list(ruled: Pairs, free: Pairs, book: FactBook):
+    """The same of a list, pair by pair up to the one that matters."""
+    beside = _list(book)
+
+    def vary(case: Case, rng: Random) -> Varied:
+        pair = _drawn(ruled, free, rng)
+        named = [*pair, *beside(Case("list", pair, {}), rng).drugs]
+        shuffled = rng.sample(named, len(named))
+        row = _with_verdict(book, pairs_in_turn(book.pairs, shuffled), *pair)
+        return Varied({"list": listed(book.names("drugs", shuffled)), "row": row}, tuple(named), _facts(book, *pair))
+    return vary
+
+
+def _drawn(ruled: Pairs, free: Pairs, rng: Random) -> tuple[str, str]:
+    """Half of the pairs have a rule; in either order."""
+    a, b = rng.sample(rng.choice(ruled if rng.random() < .5 else free), 2)
+    return a, b
+
+
+def _with_verdict(book: FactBook, said: str, a: str, b: str) -> str:
+    found = book.pairs.findings(a, b)
+    if not found or found[0].action == "none":
+        return said
+    return f"{said[:-1]}: {WORD[found[0].action]}, {book.name('effects', found[0].effect)}."
+
+
+def _facts(book: FactBook, a: str, b: str) -> tuple[str, ...]:
+    return tuple(fact for finding in book.pairs.findings(a, b)[:1] for fact in finding.fact_ids)
 
 
 def _class_rules(book: FactBook, drug: Drug) -> Iterator[Case]:
