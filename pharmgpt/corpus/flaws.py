@@ -144,12 +144,13 @@ def _for_false_reason(material: Material, answer: Answer, decision: str) -> Answ
 
 
 def vague_reassurance(material: Material, answer: Answer) -> Answer | None:
-    """The verdict, or the call for help, gives way to soothing words."""
+    """The verdict, or the call for help, gives way to soothing words; whoever soothes offers no other drug and no check."""
     urgent = material.question.decision == "emergency"
     if not urgent and material.question.decision not in ("avoid", "reduce", "monitor"):
         return None
     element = "emergency" if has(answer, "emergency") else "decision"
-    return swap(answer, element, material.rng.choice(WAIT if urgent else VAGUE)) if has(answer, element) else None
+    rest = [each for each in answer if each[0] not in ("alternative", "monitoring")]
+    return swap(rest, element, material.rng.choice(WAIT if urgent else VAGUE)) if has(answer, element) else None
 
 
 # ---- facts
