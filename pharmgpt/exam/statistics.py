@@ -9,7 +9,6 @@ from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 import numpy as np
-from scipy.stats import binomtest
 
 DRAWS, LEVEL, SEED = 2000, 0.95, 0
 Statistic = Callable[[np.ndarray], np.ndarray]  # weights (draws, n) → a value a draw; nan where a draw leaves nothing
@@ -46,6 +45,7 @@ def _unless_unanimous(found: Score, x: np.ndarray, clusters: Sequence[str]) -> S
 
 def unanimous_interval(outcome: int, clusters: int) -> tuple[float, float]:
     """Clopper and Pearson (1934) over clusters that all agree: 0 of 10 is 0 to .31."""
+    from scipy.stats import binomtest  # here, or whoever asks a question waits for it
     low, high = binomtest(outcome * clusters, clusters).proportion_ci(LEVEL, method="exact")
     return float(low), float(high)
 

@@ -10,7 +10,6 @@ import hashlib
 import zlib
 
 import numpy as np
-from datasketch import MinHash
 
 PERMUTATIONS, BANDS, SEED = 64, 8, 20260101
 ROWS = PERMUTATIONS // BANDS
@@ -37,6 +36,7 @@ class NearDuplicates:
     """Called with a text: True if one met before shares about nine tenths of its word 5-grams."""
 
     def __init__(self) -> None:
+        from datasketch import MinHash  # here, or whoever asks a question waits for it
         self._empty = MinHash(PERMUTATIONS, seed=SEED, hashfunc=zlib.crc32)
         self._slots = np.zeros((BANDS, SLOTS), dtype=np.uint32)  # text number + 1; 0 is free
         self._low_bytes = np.empty((1024, PERMUTATIONS), dtype=np.uint8)
