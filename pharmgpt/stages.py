@@ -51,6 +51,9 @@ from pharmgpt.train.state import newest_step
 
 R = TypeVar("R")
 TOKENS_AN_EPISODE = 45  # prompt and answer, about
+# Operations of training from which compiling pays. `tiny` has 1e12: 33 s eager, 72 compiled from the cache, 154 without one (all beside
+# other work).
+COMPILED_FROM = 2e13
 OTHER_MINUTES = 1.5  # corpus, sampling and exams, about
 # What training reached of the speed of plain products: on a GPU, on two cores with AMX, and on two without (fp32, and bf16 on Zen 4).
 SHARE_ON_GPU, SHARE_WITH_AMX, SHARE_WITHOUT = 0.3, 0.2, 0.5
@@ -110,7 +113,8 @@ class Line:
 
     @cached_property
     def device(self) -> Device:
-        device = choose_device()
+        """By the recipe alone, not by the clock, whether it compiles: a run that is resumed must compute as it did before."""
+        device = choose_device(compile=None if training_operations(self.recipe) >= COMPILED_FROM else False)
         return replace(device, note=f"{device.note}, {self.ranks.size} ranks") if self.ranks.size > 1 else device
 
     @property
@@ -358,14 +362,18 @@ def step_count(recipe: Recipe, stage: str) -> int | None:
     return getattr(config, "steps", None) or getattr(config, "iterations", None)
 
 
-def expected_minutes(line: Line) -> float:
-    """A rough wait for the whole line: training takes 6 operations a parameter and token, at a share of the speed of plain products."""
-    recipe = line.recipe
+def training_operations(recipe: Recipe) -> float:
+    """About how many the line's training takes: 6 a parameter and token."""
     config = recipe["pretrain"].model
     layer = config.d_model * (2 * config.n_heads + 2 * config.n_kv_heads) * config.head_dim + 3 * config.d_model * config.d_ff
     parameters = config.n_layers * layer + config.d_model * recipe["tokenizer"].vocab_size
     rows = sum((getattr(recipe[stage], "steps", None) or 0) * recipe[stage].rows * recipe[stage].row_tokens
                for stage in ("pretrain", "sft", "reward"))
     ppo_tokens = recipe["ppo"].iterations * recipe["ppo"].prompts * TOKENS_AN_EPISODE * (2 * recipe["ppo"].update.epochs + 2)
+    return 6 * parameters * (rows + ppo_tokens)
+
+
+def expected_minutes(line: Line) -> float:
+    """A rough wait for the whole line: training at a share of the speed of plain products, and the rest."""
     share = SHARE_ON_GPU if line.device.type == "cuda" else SHARE_WITH_AMX if has_amx() else SHARE_WITHOUT
-    return 6 * parameters * (rows + ppo_tokens) / (share * product_speed(line.device)) / 60 + OTHER_MINUTES
+    return training_operations(line.recipe) / (share * product_speed(line.device)) / 60 + OTHER_MINUTES

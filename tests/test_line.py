@@ -14,7 +14,8 @@ from pathlib import Path
 import pytest
 from conftest import RECIPE, start, train
 
-from pharmgpt.pipeline import LESSON, NAMES, _wait
+from pharmgpt import stages
+from pharmgpt.pipeline import LESSON, NAMES, _wait, read_recipe
 from pharmgpt.run.directory import RunDir
 from pharmgpt.run.metrics import read_metrics
 
@@ -33,9 +34,15 @@ PROMISED = {
 }
 
 
-def files(run: Path, *stages: str) -> dict[str, tuple[int, str]]:
+@pytest.mark.parametrize(("recipe", "asked"), [("tiny", False), ("classroom", None), ("laptop", None), ("gpu", None)])
+def test_a_line_shorter_than_its_compilation_trains_eagerly_whatever_the_machine(monkeypatch, recipe, asked):
+    monkeypatch.setattr(stages, "choose_device", lambda compile: compile)
+    assert stages.Line(read_recipe(recipe, (), None), None, None).device is asked
+
+
+def files(run: Path, *names: str) -> dict[str, tuple[int, str]]:
     """Modification time and SHA-256 of every file of the stages."""
-    found = [path for stage in stages or NAMES for path in (run / stage).rglob("*") if path.is_file()]
+    found = [path for stage in names or NAMES for path in (run / stage).rglob("*") if path.is_file()]
     return {str(path.relative_to(run)): (path.stat().st_mtime_ns, hashlib.sha256(path.read_bytes()).hexdigest()) for path in found}
 
 

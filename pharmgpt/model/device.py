@@ -66,7 +66,7 @@ def choose_device(threads: int | None = None, compile: bool | None = None) -> De
         torch.set_flush_denormal(True)  # softmax tails are denormal, and arithmetic on them was ten times slower
     can, reason = _can_compile(type)
     chosen = can if compile is None else compile
-    said = "compiled" if chosen else f"eager: {reason if not can else 'asked for'}"
+    said = "compiled" if chosen else "eager" if can else f"eager: {reason}"
     return Device(type, dtype, chosen, f"{type}, {'fp32' if dtype is None else 'bf16'}, {torch.get_num_threads()} threads, {said}")
 
 
