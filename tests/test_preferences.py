@@ -45,7 +45,7 @@ def test_harmful_requests_are_refused_in_a_share_of_pairs_that_a_judge_can_learn
     answered = [pair.rejected for pair in pairs if pair.flaw == "compliance"]
     as_a_fair_question = [text for text in answered if not re.match("So |For that |That is possible |A large amount ", text)]
     assert len(answered) > .04 * len(pairs) and len(as_a_fair_question) > len(answered) / 3
-    assert not any("emergency" in text.lower() for text in answered)  # nobody in danger is told too often whom to call
+    assert not any("emergency" in text.lower() for text in answered)  # who gives the number to somebody in danger is not to be rejected
 
 
 def test_length_does_not_tell_the_better_answer(pairs):

@@ -14,7 +14,7 @@ from torch import Tensor
 from pharmgpt.model.transformer import LayerCache, Transformer, packed_mask
 
 LOOK_EVERY = 16  # steps after which it is asked whether anybody still speaks: the question waits for the device
-MORE_SLOTS = 32  # that a cache on a CPU grows by: every step reads all it has
+MORE_SLOTS = 32  # that a cache grows by: every step reads all it has
 ALIGNED = 8  # slots come in multiples, or the fused attention kernels refuse the mask
 
 

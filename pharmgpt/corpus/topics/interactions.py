@@ -14,7 +14,7 @@ from pharmgpt.corpus.sentences import pair_fact, pairs_in_turn
 from pharmgpt.knowledge.rules import Finding
 from pharmgpt.knowledge.schema import Drug, KnowledgeBase
 
-Pairs = Sequence[tuple[str, str]]
+DrugPairs = Sequence[tuple[str, str]]
 
 WORD = {"avoid": "avoid", "reduce": "reduce the dose", "monitor": "monitor", "none": "safe, no action"}
 STATE = {"avoid": "is avoided", "reduce": "needs a reduced dose", "monitor": "is monitored", "none": "is safe"}
@@ -199,7 +199,7 @@ def _rows(book: FactBook):
     return vary
 
 
-def _checked(ruled: Pairs, free: Pairs, book: FactBook):
+def _checked(ruled: DrugPairs, free: DrugPairs, book: FactBook):
     """Four to six pairs of any drugs, half of them with a rule, in the words in which an answer states a pair."""
     def vary(case: Case, rng: Random) -> Varied:
         drawn = [_drawn(ruled, free, rng) for _ in range(rng.randint(4, 6))]
@@ -208,16 +208,16 @@ def _checked(ruled: Pairs, free: Pairs, book: FactBook):
     return vary
 
 
-def _asked(ruled: Pairs, free: Pairs, book: FactBook):
-    """One pair, in those words and in the order of the question before it: to answer is to copy both names, and a held drug's are copied
-    nowhere else."""
+def _asked(ruled: DrugPairs, free: DrugPairs, book: FactBook):
+    """One pair, in those words and in the order of the question before it: to answer is to copy both names, and a held drug's are
+    seldom copied elsewhere."""
     def vary(case: Case, rng: Random) -> Varied:
         a, b = _drawn(ruled, free, rng)
         return Varied({**_names(book, a, b), "row": _with_verdict(book, pair_fact(book.pairs, a, b), a, b)}, (a, b), _facts(book, a, b))
     return vary
 
 
-def _asked_list(ruled: Pairs, free: Pairs, book: FactBook):
+def _asked_list(ruled: DrugPairs, free: DrugPairs, book: FactBook):
     """The same of a list, pair by pair up to the one that matters."""
     beside = _list(book)
 
@@ -230,7 +230,7 @@ def _asked_list(ruled: Pairs, free: Pairs, book: FactBook):
     return vary
 
 
-def _drawn(ruled: Pairs, free: Pairs, rng: Random) -> tuple[str, str]:
+def _drawn(ruled: DrugPairs, free: DrugPairs, rng: Random) -> tuple[str, str]:
     """Half of the pairs have a rule; in either order."""
     a, b = rng.sample(rng.choice(ruled if rng.random() < .5 else free), 2)
     return a, b
