@@ -65,7 +65,9 @@ def ppo_rounds(work: Answering, device: Device, out: Path, lap: Callable[[float]
     judge = Judge(RewardModel.from_transformer(policy), tokenizer)
     save_model(policy, out / "sft")
     save_model(judge.model, out / "reward", judge=judge_facts(judge))
-    update = StepConfig(epochs=work.epochs, rows=work.answers, row_tokens=work.prompt_tokens + work.new_tokens)
+    row_tokens = work.prompt_tokens + work.new_tokens
+    update = StepConfig(epochs=work.epochs, rows=work.answers, row_tokens=row_tokens, critic_rows=work.answers,
+                        critic_row_tokens=row_tokens)
     config = PPOConfig(update=update, iterations=ENDLESS, prompts=work.answers, max_new_tokens=work.new_tokens, critic_warmup=0,
                        dev_every=ENDLESS, checkpoint_every=ENDLESS)
     log = TurnLog("kl_coefficient", lambda record: lap(work.answers * (work.prompt_tokens + record["length"])))

@@ -27,7 +27,7 @@ def spoilt(name: str, value: float, where_action: bool):
     measure = ppo_module.measure
 
     def measured(*arguments):
-        found, is_action = measure(*arguments), arguments[5].is_target.bool()
+        found, is_action = measure(*arguments), arguments[3].is_target.bool()
         place = (is_action == where_action).nonzero()[0]
         tensor = getattr(found, name).clone()
         tensor[tuple(place)] = value
@@ -43,6 +43,12 @@ def test_one_non_finite_number_of_a_rollout_stops_ppo_before_any_update(folders,
     with pytest.raises(NonFiniteError, match=rf"step 0: .*{said} (nan|inf).*the weights were not updated.*replay-000000"):
         run_ppo(folders, tmp_path / "out")
     assert bits(tmp_path / "out/replay-000000") == bits(folders[0]) and not list((tmp_path / "out").glob("step-*"))
+
+
+def test_a_value_that_is_no_number_stops_ppo_before_any_update(folders, tmp_path, monkeypatch):  # noqa: F811
+    monkeypatch.setattr(ppo_module, "estimate", lambda critic, batch, *_: torch.where(batch.is_target.bool(), float("nan"), 0.0))
+    with pytest.raises(NonFiniteError, match="step 0: .*values nan.*replay-000000"):
+        run_ppo(folders, tmp_path / "out")
 
 
 @pytest.mark.parametrize("value", [float("nan"), 1.0])

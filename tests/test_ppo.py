@@ -1,4 +1,7 @@
 """PPO on a micro model, eager."""
+import sys
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -13,18 +16,19 @@ from pharmgpt.text.tokenizer import train_tokenizer
 from pharmgpt.train import ppo as stage
 from pharmgpt.train.batches import HEAD_ROWS, Batch, BatchError
 from pharmgpt.train.best_of_n import best_of_n, kl_bound
-from pharmgpt.train.judge import Judge, judge_facts, token_scores
+from pharmgpt.train.judge import Judge, judge_facts
 from pharmgpt.train.optimizer import NonFiniteError
 from pharmgpt.train.ppo import (KLConfig, Measured, PPOConfig, StepConfig, draw, measure, minibatches, next_coefficient, policy_logprobs,
                                 token_rewards)
-from pharmgpt.train.rollout import Rollout, pack_rollout, roll_out, sample_answers, write_samples
+from pharmgpt.train.rollout import Rollout, pack_judged, pack_rollout, roll_out, sample_answers, write_samples
 from pharmgpt.train.state import step_folder
 
 TOKENIZER = train_tokenizer(["Avoid it. The cut-off is 30. It is fine."] * 20, 270)
 SHAPE = ModelConfig(vocab_size=TOKENIZER.vocab_size, d_model=16, n_layers=1, n_heads=1, n_kv_heads=1, head_dim=16, d_ff=32,
                     max_positions=64)
-CONFIG = PPOConfig(update=StepConfig(epochs=2, rows=4, row_tokens=32, policy_lr=1e-2, critic_lr=1e-2), kl=KLConfig(coefficient=0.05),
-                   iterations=4, prompts=16, max_new_tokens=8, critic_warmup=1, dev_every=2, checkpoint_every=1)
+CONFIG = PPOConfig(update=StepConfig(epochs=2, rows=4, row_tokens=32, critic_rows=4, critic_row_tokens=48, policy_lr=1e-2, critic_lr=1e-2),
+                   kl=KLConfig(coefficient=0.05), iterations=4, prompts=16, max_new_tokens=8, critic_warmup=1, dev_every=2,
+                   checkpoint_every=1)
 
 
 def question(number):
@@ -135,15 +139,43 @@ def test_a_resumed_run_ends_with_the_same_bits(folders, tmp_path):
 def test_the_reference_is_the_sft_model_to_the_end(folders, tmp_path):
     """The KL logged in the last iteration is that of the policy it began with from the weights on disk."""
     _, log = run(folders, tmp_path / "out", CONFIG.model_copy(update={"iterations": 3}))
-    judge = Judge(load_model(folders[1]), TOKENIZER)
     policy, sft = load_model(step_folder(tmp_path / "out", 2)), load_model(folders[0])
     rollout = roll_out(policy, TOKENIZER, draw(PROMPTS, 16, 2, 0), max_new_tokens=8, temperature=1.0, generator=stage.generator_of(0, 2),
                        device=EAGER)
     batch = pack_rollout(rollout, 4, 32).batch
-    critic = stage.make_critic("policy", policy, judge)
-    before = measure(policy_logprobs, token_scores, policy, sft, critic, batch, CONFIG, EAGER)
+    before = measure(policy_logprobs, policy, sft, batch, CONFIG, EAGER)
     expected = before.kl[batch.is_target.bool()].sum().item() / 16
     assert expected > 0 and log.iterations()[2]["kl"] == expected
+
+
+def test_the_critic_reads_the_excerpt_behind_which_the_policy_answered():
+    """The same choices in the same order, whatever else stands in their rows."""
+    rollout = rollout_of([[40, 50], [60, 70, 80], [90]], [True, False, True])
+    judge = Judge(RewardModel(SHAPE), TOKENIZER)
+    said, read = pack_rollout(rollout, 2, 16), pack_judged(rollout, judge, 2, 48)
+    assert said.gathered(said.batch.targets).tolist() == read.gathered(read.batch.targets).tolist() == [40, 50, 60, 70, 80, 90]
+    assert TOKENIZER.reference_id in read.batch.ids and TOKENIZER.reference_id not in said.batch.ids
+    closed = pack_judged(rollout, replace(judge, reads_reference=False), 2, 48)
+    assert TOKENIZER.reference_id not in closed.batch.ids
+    for packed in (said, read):
+        numbers = torch.arange(1.0, 7.0)
+        assert torch.equal(packed.gathered(packed.spread(numbers)), numbers)
+        assert torch.equal(packed.spread(numbers).bool(), packed.batch.is_target.bool())
+        assert packed.batch.targets[packed.last_action].tolist() == [50, 80, 90]
+
+
+def test_a_critic_that_reads_what_the_judge_reads_foresees_what_the_question_does_not_tell(folders, tmp_path, monkeypatch):
+    """The excerpt alone decides the score: a critic without it can know no more than the mean."""
+    monkeypatch.setattr(stage, "score", lambda judge, items, device: [2.0 * ("30" in item.reference) for item in items])
+    monkeypatch.setattr(sys.modules[__name__], "PROMPTS", [replace(question(0), id=f"q{number}", reference=f"cut-off {30 + number % 2}")
+                                                           for number in range(10)])
+    config = CONFIG.model_copy(update={"critic_warmup": 30, "iterations": 30, "dev_every": 30, "checkpoint_every": 30,
+                                       "critic_from": "policy"})
+    _, log = run(folders, tmp_path / "reads", config)
+    reading = log.iterations()[-1]["explained_variance"]
+    save_model(load_model(folders[1]), folders[1], judge=judge_facts(Judge(load_model(folders[1]), TOKENIZER, reads_reference=False)))
+    _, log = run(folders, tmp_path / "closed", config)
+    assert reading > 0.8 and log.iterations()[-1]["explained_variance"] < 0.3
 
 
 def some_rows(count: int, tokens: int) -> Batch:
@@ -182,7 +214,7 @@ def test_a_missing_end_token_is_penalised_at_the_last_choice():
     is_action = packed.batch.is_target.bool()
     zeros = torch.zeros_like(packed.batch.is_target)
     paid = torch.tensor([1.0, 1.0]) - 2.0 * ~torch.tensor([True, False])
-    rewards = token_rewards(Measured(zeros + 0.5, zeros, zeros, zeros, zeros), is_action, paid, packed.last_action, 0.1)
+    rewards = token_rewards(Measured(zeros + 0.5, zeros, zeros, zeros), is_action, paid, packed.last_action, 0.1)
     # longest first: three choices from states 2-4, then two from states 7-8; each costs .1 · .5, the last ones carry 1 − 2 and 1
     assert torch.allclose(rewards[0, :10], torch.tensor([0, 0, -0.05, -0.05, -1.05, 0, 0, -0.05, 0.95, 0]))
     assert packed.batch.targets[packed.last_action].tolist() == [5, 8]
@@ -248,12 +280,16 @@ def test_every_prompt_is_drawn_once_an_epoch_and_every_row_once_an_epoch():
 
 
 def test_prompts_that_leave_no_room_for_an_answer_are_counted_and_refused_if_nothing_is_left():
-    kept, ledger = stage.prompts_that_fit([PROMPTS[0], question("x" * 100)], TOKENIZER, CONFIG)
-    assert kept == PROMPTS[:1] and (ledger.rows_in, ledger.kept, ledger.dropped_too_long) == (2, 1, 1)
+    judge = Judge(RewardModel(SHAPE), TOKENIZER)
+    long_prompt, long_excerpt = question("x" * 100), replace(PROMPTS[1], reference="x" * 100)
+    kept, ledger = stage.prompts_that_fit([PROMPTS[0], long_prompt, long_excerpt], judge, CONFIG)
+    assert kept == PROMPTS[:1] and (ledger.rows_in, ledger.kept, ledger.dropped_too_long) == (3, 1, 2)
+    assert stage.prompts_that_fit([long_excerpt], replace(judge, reads_reference=False), CONFIG)[0] == [long_excerpt]
     with pytest.raises(BatchError, match="row_tokens"):
-        stage.prompts_that_fit([question("x" * 100)], TOKENIZER, CONFIG)
-    with pytest.raises(ValueError, match="no room for a prompt"):
-        PPOConfig(max_new_tokens=256, update=StepConfig(row_tokens=256))
+        stage.prompts_that_fit([long_prompt], judge, CONFIG)
+    for name in ("row_tokens", "critic_row_tokens"):
+        with pytest.raises(ValueError, match=f"no room for a prompt in {name}"):
+            PPOConfig(max_new_tokens=256, update=StepConfig(**{"row_tokens": 300, "critic_row_tokens": 300, name: 256}))
 
 
 def test_samples_for_annotators_are_one_line_a_question_and_depend_on_the_seed_only(folders, tmp_path, monkeypatch):

@@ -53,8 +53,12 @@ def as_call(question: str) -> str:
 
 def render_judged(reference: str | None, messages: Sequence[Message], answer: str, tokenizer: Tokenizer) -> list[int]:
     """Ids of an answer with its prompt, behind the handbook excerpt if there is one; ends with <|end|>."""
-    head = [tokenizer.reference_id, *tokenizer.encode(reference)] if reference else []
-    return head + render([*messages, Message("assistant", answer)], tokenizer).ids
+    return render_reference(reference, tokenizer) + render([*messages, Message("assistant", answer)], tokenizer).ids
+
+
+def render_reference(reference: str | None, tokenizer: Tokenizer) -> list[int]:
+    """Ids of the handbook excerpt, if there is one, as it stands before the conversation."""
+    return [tokenizer.reference_id, *tokenizer.encode(reference)] if reference else []
 
 
 def _role_id(role: str, tokenizer: Tokenizer) -> int:

@@ -8,7 +8,6 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import torch
-from pydantic import BaseModel
 
 from pharmgpt.model.transformer import ModelConfig
 from pharmgpt.run.recipe import Recipe
@@ -37,16 +36,19 @@ def needed_bytes(recipe: Recipe, device_type: str) -> dict[str, int]:
     """The least that each training stage holds at its peak."""
     parameters, update = parameter_count(recipe), recipe["ppo"].update
 
-    def step(shape: BaseModel, has_logits: bool = True) -> int:
-        """`shape` has rows and row_tokens. Few of SFT's tokens reach the head, none of the judge's."""
+    def step(rows: int, row_tokens: int, has_logits: bool = False) -> int:
+        """Few of SFT's tokens reach the head, none of the judge's and the critic's."""
         words = LOGITS * recipe["tokenizer"].vocab_size if has_logits else 0
-        return shape.rows * shape.row_tokens * (words + held_a_token(recipe["pretrain"].model, shape.row_tokens, device_type)) * FP32
+        return rows * row_tokens * (words + held_a_token(recipe["pretrain"].model, row_tokens, device_type)) * FP32
 
     trained = HELD_WITH_MUON * parameters * FP32
     actor_and_critic = 2 * HELD_IN_TRAINING * parameters * FP32
     standing = 3 * parameters * FP32  # the reference, the mean of the policies, the judge
-    return {"pretrain": trained + step(recipe["pretrain"]), "sft": trained + step(recipe["sft"], has_logits=False),
-            "reward": trained + step(recipe["reward"], has_logits=False), "ppo": actor_and_critic + standing + step(update)}
+    pretrain, sft, reward = (recipe[name] for name in ("pretrain", "sft", "reward"))
+    in_ppo = max(step(update.rows, update.row_tokens, has_logits=True), step(update.critic_rows, update.critic_row_tokens))
+    return {"pretrain": trained + step(pretrain.rows, pretrain.row_tokens, has_logits=True),
+            "sft": trained + step(sft.rows, sft.row_tokens), "reward": trained + step(reward.rows, reward.row_tokens),
+            "ppo": actor_and_critic + standing + in_ppo}
 
 
 def held_a_token(model: ModelConfig, row_tokens: int, device_type: str) -> int:

@@ -2,8 +2,12 @@
 
 `ppo(config, tokenizer, prompts, policy_dir=…, reward_dir=…, dev_questions=…, monitor=…, out=…, log=…, device=…, seed=…)`. Each iteration
 samples answers, scores them, prices every token's departure from the reference (Ziegler et al. 2019), estimates advantages, and takes a
-few epochs of clipped steps (Schulman et al. 2017). The critic has its own weights and is warmed up while the policy stands still. What is
-delivered, and checked on development questions, is the mean of the policies after each iteration.
+few epochs of clipped steps (Schulman et al. 2017). What is delivered, and checked on development questions, is the mean of the policies
+after each iteration.
+
+The critic has its own weights, is warmed up while the policy stands still, and reads what the judge reads: the handbook excerpt that the
+policy does not see (an asymmetric critic: Pinto et al. 2017, arXiv:1710.06542). One that saw the question alone could not tell which
+pairs interact, and paid every "does not interact", which is short and easily full, at the cost of every warning.
 
 What old probabilities, reference probabilities and new ones have in common: one function, one shape, one compiled graph. So before the
 first update the ratio is exactly 1 and the KL exactly 0; the decoder's own probabilities (bf16, cached) would give neither.
@@ -40,7 +44,7 @@ from pharmgpt.train.judge import Judge, inputs, load_judge, score, token_scores
 from pharmgpt.train.losses import clipped_surrogate_loss, clipped_value_loss, kl_estimates
 from pharmgpt.train.optimizer import Guard, Replay, take_step
 from pharmgpt.train.parallel import ALONE, Ranks
-from pharmgpt.train.rollout import Rollout, items_of, pack_rollout, roll_out
+from pharmgpt.train.rollout import Rollout, excerpt_of, items_of, pack_judged, pack_rollout, roll_out
 from pharmgpt.train.spikes import SpikeWatch
 from pharmgpt.train.state import TrainState
 
@@ -58,13 +62,15 @@ class KLConfig(BaseModel):
 
 
 class StepConfig(BaseModel):
-    """How one iteration's answers are turned into updates. A minibatch is `rows` rows."""
+    """How one iteration's answers are turned into updates. A minibatch is `rows` rows of the policy, `critic_rows` of the critic."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     epochs: PositiveInt = 2
     rows: PositiveInt = 8
     row_tokens: PositiveInt = 160
+    critic_rows: PositiveInt = 16  # the critic reads the excerpt too: with the reward stage's shape it finds that stage's compiled graph
+    critic_row_tokens: PositiveInt = 256
     policy_lr: PositiveFloat = 2e-4
     critic_lr: PositiveFloat = 1e-3
     clip: PositiveFloat = 0.2
@@ -92,8 +98,9 @@ class PPOConfig(BaseModel):
 
     @model_validator(mode="after")
     def _answers_fit(self) -> "PPOConfig":
-        if self.max_new_tokens >= self.update.row_tokens:
-            raise ValueError(f"max_new_tokens ({self.max_new_tokens}) leaves no room for a prompt in row_tokens ({self.update.row_tokens})")
+        for name in ("row_tokens", "critic_row_tokens"):
+            if self.max_new_tokens >= (room := getattr(self.update, name)):
+                raise ValueError(f"max_new_tokens ({self.max_new_tokens}) leaves no room for a prompt in {name} ({room})")
         return self
 
 
@@ -104,7 +111,6 @@ class Measured(NamedTuple):
     reference_logprobs: Tensor
     kl: Tensor  # exact: Σ_v p (log p − log q)
     entropy: Tensor
-    values: Tensor
 
     def where(self, is_action: Tensor) -> dict[str, Tensor]:
         """All of it by name, 0 where nothing was chosen."""
@@ -112,34 +118,38 @@ class Measured(NamedTuple):
 
 
 class Experience(NamedTuple):
-    """What an update learns from: (R, T) each. `rows` picks a minibatch; `tensors` is what a replay bundle holds of it."""
+    """What a model's updates learn from, laid out as that model reads: its batch, on the host, and two (R, T) tensors."""
 
     batch: Batch
-    is_action: Tensor
-    logprobs: Tensor
-    values: Tensor
-    advantages: Tensor
-    returns: Tensor
+    before: Tensor  # log-probabilities or values before the update
+    aim: Tensor  # advantages or returns
 
-    def rows(self, chosen: Tensor) -> "Experience":
-        return Experience(self.batch.take(chosen), *(tensor[chosen] for tensor in self[1:]))
+    @property
+    def is_action(self) -> Tensor:
+        return on_device(self.batch.is_target, self.aim.device.type).bool()
+
+    def rows(self, chosen: Tensor | slice) -> "Experience":
+        there = on_device(chosen, self.aim.device.type) if isinstance(chosen, Tensor) else chosen
+        return Experience(self.batch.take(chosen), self.before[there], self.aim[there])
 
     def own(self, ranks: Ranks) -> "Experience":
-        return self if ranks.size == 1 else Experience(ranks.own_rows(self.batch), *map(ranks.own, self[1:]))
+        return self if ranks.size == 1 else self.rows(ranks.share)
 
     def tensors(self) -> dict[str, Tensor]:
-        return self.batch._asdict() | dict(zip(self._fields[1:], self[1:], strict=True))
+        """What a replay bundle holds of it."""
+        return self.batch._asdict() | {"before": self.before, "aim": self.aim}
 
 
 def ppo(config: PPOConfig, tokenizer: Tokenizer, prompts: Sequence[Question], *, policy_dir: Path, reward_dir: Path,
         dev_questions: Sequence[Question], monitor: Monitor, out: Path, log: Log, device: Device, seed: int, ranks: Ranks = ALONE) -> Path:
     """`policy_dir` holds the SFT weights, `reward_dir` the judge (each a step folder). Returns the folder of the last step."""
-    ranks.require_equal_shares(config.update.rows, "ppo.update.rows")
+    for rows in ("rows", "critic_rows"):
+        ranks.require_equal_shares(getattr(config.update, rows), f"ppo.update.{rows}")
     policy, average, reference = (load_model(policy_dir, [Transformer]).to(device.type) for _ in range(3))
     judge = load_judge(reward_dir, tokenizer)
     judge.model.to(device.type)
     critic = make_critic(config.critic_from, policy, judge).to(device.type)
-    prompts, ledger = prompts_that_fit(prompts, tokenizer, config)
+    prompts, ledger = prompts_that_fit(prompts, judge, config)
     if ranks.leads:
         ledger.write(out)
     update = config.update
@@ -168,39 +178,37 @@ def ppo(config: PPOConfig, tokenizer: Tokenizer, prompts: Sequence[Question], *,
 
         # Rewards: what each choice cost in KL, and at the last choice the score.
         packed = pack_rollout(rollout, update.rows, update.row_tokens)
-        batch = packed.batch.to(device.type)
-        is_action = batch.is_target.bool()  # (R, T)
-        before = measure(logprobs_of, values_of, policy, reference, critic, packed.batch, config, device, ranks)
+        batch, is_action = packed.batch, on_device(packed.batch.is_target, device.type).bool()  # (R, T)
+        before = measure(logprobs_of, policy, reference, batch, config, device, ranks)
         paid = scores - config.missing_end_penalty * (~ended)  # (N,)
         rewards = token_rewards(before, is_action, paid, packed.last_action, coefficient)  # (R, T)
-        guard.check({"score": scores, "reward": rewards} | before.where(is_action), Replay(out, iteration, policy, batch._asdict()))
 
-        # Advantages.
-        advantages, returns = gae(rewards, before.values, is_action, update.gamma, update.lam)
-        experience = Experience(batch, is_action, before.logprobs, before.values, whiten(advantages, is_action), returns)
+        # Advantages, with the values of a critic that reads in rows of its own.
+        read = pack_judged(rollout, judge, update.critic_rows, update.critic_row_tokens)
+        values_read = estimate(critic, read.batch, config, device, ranks)
+        values = packed.spread(read.gathered(values_read))  # (R, T)
+        guard.check({"score": scores, "reward": rewards, "values": values} | before.where(is_action),
+                    Replay(out, iteration, policy, batch._asdict()))
+        advantages, returns = gae(rewards, values, is_action, update.gamma, update.lam)
 
         # Several epochs of minibatches over the same answers.
-        learns = iteration >= config.critic_warmup
-        steps = []
-        for rows in minibatches(len(batch.ids), update.rows, update.epochs, seed, iteration):
-            mini = experience.rows(on_device(rows, device.type))
-            own = mini.own(ranks)
-            counted = own.is_action.sum(), mini.is_action.sum()
-            values = values_of(critic, *inputs(own.batch), device.autocast_dtype)  # (rows, T)
-            value_loss = ranks.mean(clipped_value_loss(values, own.values, own.returns, own.is_action, update.value_clip), *counted)
+        learns, steps = iteration >= config.critic_warmup, []
+        of_critic = Experience(read.batch, values_read, read.spread(packed.gathered(returns)))
+        for mini, own in turns(of_critic, update.critic_rows, update.epochs, seed, iteration, ranks):
+            found = values_of(critic, *inputs(own.batch.to(device.type)), device.autocast_dtype)  # (rows, T)
+            value_loss = ranks.mean(clipped_value_loss(found, own.before, own.aim, own.is_action, update.value_clip), *counted(own, mini))
             take_step(value_loss, critic, critic_optimizer, update.clip_norm, Replay(out, iteration, critic, mini.tensors()), guard)
-            record = {"value_loss": value_loss}
-            if learns:
-                places = ranks.own_rows(packed.batch.take(rows)).counted_places(device.type)
-                logprobs, _ = logprobs_of(policy, *inputs(own.batch), own.batch.targets, *places, config.temperature,
-                                          device.autocast_dtype)
-                surrogate = clipped_surrogate_loss(logprobs, own.logprobs, own.advantages, own.is_action, update.clip)
-                policy_loss = ranks.mean(surrogate.loss, *counted)
-                grad_norm = take_step(policy_loss, policy, policy_optimizer, update.clip_norm,
-                                      Replay(out, iteration, policy, mini.tensors()), guard)
-                record |= {"policy_loss": policy_loss, "clip_fraction": ranks.mean(surrogate.clip_fraction, *counted),
-                           "ratio_deviation": ranks.largest(surrogate.ratio_deviation), "grad_norm": grad_norm}
-            steps.append({name: value.detach() for name, value in record.items()})
+            steps.append({"value_loss": value_loss.detach()})
+        of_policy = Experience(batch, before.logprobs, whiten(advantages, is_action))
+        for mini, own in turns(of_policy, update.rows, update.epochs, seed, iteration, ranks) if learns else ():
+            logprobs, _ = logprobs_of(policy, *policy_inputs(own.batch, device), config.temperature, device.autocast_dtype)
+            surrogate = clipped_surrogate_loss(logprobs, own.before, own.aim, own.is_action, update.clip)
+            policy_loss = ranks.mean(surrogate.loss, *counted(own, mini))
+            replay = Replay(out, iteration, policy, mini.tensors())
+            grad_norm = take_step(policy_loss, policy, policy_optimizer, update.clip_norm, replay, guard)
+            clip_fraction = ranks.mean(surrogate.clip_fraction, *counted(own, mini))
+            steps.append({"policy_loss": policy_loss.detach(), "clip_fraction": clip_fraction.detach(), "grad_norm": grad_norm.detach(),
+                          "ratio_deviation": ranks.largest(surrogate.ratio_deviation).detach()})
 
         # The leash: shorter when the policy strays beyond the target.
         kl = per_answer(before.kl, is_action, rollout)
@@ -212,7 +220,7 @@ def ppo(config: PPOConfig, tokenizer: Tokenizer, prompts: Sequence[Question], *,
 
         updates = update_metrics(steps)
         log.write({"step": state.step, "kl_coefficient": coefficient, "seconds": time.perf_counter() - clock}
-                  | answer_metrics(rollout, scores, monitor) | policy_metrics(before, experience, rollout) | updates)
+                  | answer_metrics(rollout, scores, monitor) | policy_metrics(before, values, returns, is_action, rollout) | updates)
         watch.see(state.step, updates["value_loss"])
         last = state.step == config.iterations
         if state.step % config.dev_every == 0 or last:
@@ -222,21 +230,39 @@ def ppo(config: PPOConfig, tokenizer: Tokenizer, prompts: Sequence[Question], *,
                 average.load_state_dict(best["best"].state_dict())
             if last or state.extra["stopped"]:
                 asked, generator = draw(prompts, config.prompts, state.step, seed), generator_of(seed, state.step)
-                found["delivered_kl"] = departure(average, reference, critic, asked, generator, logprobs_of, values_of, tokenizer, config,
-                                                  device, ranks)
+                found["delivered_kl"] = departure(average, reference, asked, generator, logprobs_of, tokenizer, config, device, ranks)
             log.write({"step": state.step} | found)
         states.save_when(state.step % config.checkpoint_every == 0 or last or state.extra["stopped"], out, state, log, guard)
     return states.newest_step(out)
 
 
-def departure(average: Transformer, reference: Transformer, critic: ValueModel, prompts: Sequence[Question], generator: torch.Generator,
-              logprobs_of: Callable, values_of: Callable, tokenizer: Tokenizer, config: PPOConfig, device: Device, ranks: Ranks) -> float:
+def turns(experience: Experience, rows: int, epochs: int, seed: int, iteration: int,
+          ranks: Ranks) -> Iterator[tuple[Experience, Experience]]:
+    """Minibatches, each whole and this rank's part of it."""
+    for chosen in minibatches(len(experience.batch.ids), rows, epochs, seed, iteration):
+        mini = experience.rows(chosen)
+        yield mini, mini.own(ranks)
+
+
+def counted(own: Experience, mini: Experience) -> tuple[Tensor, Tensor]:
+    """How many choices a rank's part of a minibatch holds, and all of it."""
+    return own.is_action.sum(), mini.is_action.sum()
+
+
+def policy_inputs(batch: Batch, device: Device) -> tuple[Tensor, ...]:
+    """What policy_logprobs takes of a batch on the host, on the device."""
+    there = batch.to(device.type)
+    return (*inputs(there), there.targets, *batch.counted_places(device.type))
+
+
+def departure(average: Transformer, reference: Transformer, prompts: Sequence[Question], generator: torch.Generator,
+              logprobs_of: Callable, tokenizer: Tokenizer, config: PPOConfig, device: Device, ranks: Ranks) -> float:
     """KL of what the stage delivers from the reference, exact at each choice, nats per answer, over answers that it samples itself."""
     rollout = roll_out(average, tokenizer, prompts, max_new_tokens=config.max_new_tokens, temperature=config.temperature,
                        generator=generator, device=device, ranks=ranks)
     batch = pack_rollout(rollout, config.update.rows, config.update.row_tokens).batch
-    measured = measure(logprobs_of, values_of, average, reference, critic, batch, config, device, ranks)
-    return per_answer(measured.kl, batch.is_target.bool().to(device.type), rollout)
+    measured = measure(logprobs_of, average, reference, batch, config, device, ranks)
+    return per_answer(measured.kl, on_device(batch.is_target, device.type).bool(), rollout)
 
 
 @torch.no_grad()
@@ -269,8 +295,17 @@ def spread(x: Tensor, places: Tensor, counts: Tensor, shape: torch.Size) -> Tens
     return torch.zeros(shape.numel(), device=x.device).index_add(0, places, x * counts).view(shape)
 
 
-def measure(logprobs_of: Callable, values_of: Callable, policy: Transformer, reference: Transformer, critic: ValueModel, batch: Batch,
-            config: PPOConfig, device: Device, ranks: Ranks = ALONE) -> Measured:
+@torch.no_grad()
+def estimate(critic: ValueModel, batch: Batch, config: PPOConfig, device: Device, ranks: Ranks = ALONE) -> Tensor:
+    """The critic's values of a batch on the host, (R, T) fp32. Eager, as the judge's scores are; ranks divide the rows."""
+    own, rows = ranks.own_rows(batch), config.update.critic_rows // ranks.size
+    parts = [own.take(slice(start, start + rows)).to(device.type) for start in range(0, len(own.ids), rows)]
+    values = torch.cat([token_scores(critic, *inputs(part), device.autocast_dtype) for part in parts])
+    return ranks.joined(values, len(batch.ids))
+
+
+def measure(logprobs_of: Callable, policy: Transformer, reference: Transformer, batch: Batch, config: PPOConfig, device: Device,
+            ranks: Ranks = ALONE) -> Measured:
     """What stood before the update, of a batch on the host. Ranks divide the rows, as many at a time as they will of a minibatch, and each
     gets all that was measured.
 
@@ -279,14 +314,11 @@ def measure(logprobs_of: Callable, values_of: Callable, policy: Transformer, ref
     """
     chunks, own, rows = [], ranks.own_rows(batch), config.update.rows // ranks.size
     for start in range(0, len(own.ids), rows):
-        on_host = own.take(slice(start, start + rows))
-        part, places = on_host.to(device.type), on_host.counted_places(device.type)
-        arguments = (*inputs(part), part.targets, *places, config.temperature, device.autocast_dtype)
-        chosen, p = logprobs_of(policy, *arguments)
-        reference_chosen, q = logprobs_of(reference, *arguments)
-        values = values_of(critic, *inputs(part), device.autocast_dtype)
-        kl, entropy = (spread(x, *places, part.ids.shape) for x in ((p.exp() * (p - q)).sum(-1), -(p.exp() * p).sum(-1)))
-        chunks.append((chosen.detach(), reference_chosen.detach(), kl, entropy, values.detach()))
+        part = policy_inputs(own.take(slice(start, start + rows)), device)
+        chosen, p = logprobs_of(policy, *part, config.temperature, device.autocast_dtype)
+        reference_chosen, q = logprobs_of(reference, *part, config.temperature, device.autocast_dtype)
+        kl, entropy = (spread(x, *part[-2:], part[0].shape) for x in ((p.exp() * (p - q)).sum(-1), -(p.exp() * p).sum(-1)))
+        chunks.append((chosen.detach(), reference_chosen.detach(), kl, entropy))
     return Measured(*(ranks.joined(torch.cat(tensors), len(batch.ids)) for tensors in zip(*chunks, strict=True)))
 
 
@@ -316,12 +348,15 @@ def make_critic(origin: str, policy: Transformer, judge: Judge) -> ValueModel:
     return critic
 
 
-def prompts_that_fit(prompts: Sequence[Question], tokenizer: Tokenizer, config: PPOConfig) -> tuple[list[Question], Ledger]:
-    room = config.update.row_tokens + 1 - config.max_new_tokens
-    lengths = [len(render_prompt(question.messages, tokenizer)) for question in prompts]
-    kept = [question for question, length in zip(prompts, lengths, strict=True) if length <= room]
+def prompts_that_fit(prompts: Sequence[Question], judge: Judge, config: PPOConfig) -> tuple[list[Question], Ledger]:
+    """Those that leave room for an answer in the policy's rows and, behind their excerpt, in the critic's."""
+    room, critic_room = (tokens + 1 - config.max_new_tokens for tokens in (config.update.row_tokens, config.update.critic_row_tokens))
+    lengths = [len(render_prompt(question.messages, judge.tokenizer)) for question in prompts]
+    kept = [question for question, length in zip(prompts, lengths, strict=True)
+            if length <= room and length + len(excerpt_of(question, judge)) <= critic_room]
     if not kept:
-        raise BatchError(f"none of {len(prompts)} prompts fits {room} tokens; raise ppo.update.row_tokens or lower ppo.max_new_tokens.")
+        raise BatchError(f"none of {len(prompts)} prompts fits {room} tokens, or {critic_room} with its excerpt; raise "
+                         "ppo.update.row_tokens and critic_row_tokens, or lower ppo.max_new_tokens.")
     return kept, Ledger(rows_in=len(prompts), kept=len(kept), dropped_too_long=len(prompts) - len(kept), tokens=sum(lengths))
 
 
@@ -368,19 +403,19 @@ def answer_metrics(rollout: Rollout, scores: Tensor, monitor: Monitor) -> dict[s
     return found | monitor(rollout.question_ids, list(rollout.answers), list(rollout.ended))
 
 
-def policy_metrics(before: Measured, experience: Experience, rollout: Rollout) -> dict[str, float]:
+def policy_metrics(before: Measured, values: Tensor, returns: Tensor, is_action: Tensor, rollout: Rollout) -> dict[str, float]:
     """KL from the reference in nats per answer, exact and estimated; entropy in nats per token; how well the critic knew the returns."""
     estimates = kl_estimates(before.logprobs, before.reference_logprobs)
-    is_action = experience.is_action
     return ({"kl": per_answer(before.kl, is_action, rollout)}
             | {f"kl_{name}": per_answer(value, is_action, rollout) for name, value in estimates._asdict().items()}
             | {"entropy": before.entropy[is_action].mean().item(),
-               "explained_variance": explained_variance(before.values, experience.returns, is_action)})
+               "explained_variance": explained_variance(values, returns, is_action)})
 
 
 def update_metrics(steps: Sequence[dict[str, Tensor]]) -> dict[str, float]:
     """Means over the iteration's updates, and two ends of one: the first ratio is exactly 1, the largest shows how far it went."""
-    values = {name: torch.stack([step[name] for step in steps]).tolist() for name in steps[0]}
+    names = dict.fromkeys(name for step in steps for name in step)
+    values = {name: torch.stack([step[name] for step in steps if name in step]).tolist() for name in names}
     deviations = values.pop("ratio_deviation", None)
     means = {name: float(np.mean(each)) for name, each in values.items()}
     return means | ({"first_ratio_deviation": deviations[0], "largest_ratio_deviation": max(deviations)} if deviations else {})

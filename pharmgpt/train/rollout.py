@@ -15,11 +15,11 @@ from torch import Tensor
 from pharmgpt.model.device import Device
 from pharmgpt.model.generate import Completion, generate
 from pharmgpt.model.transformer import Transformer
-from pharmgpt.text.chat import render_prompt
+from pharmgpt.text.chat import render_prompt, render_reference
 from pharmgpt.text.records import Question
 from pharmgpt.text.tokenizer import Tokenizer
-from pharmgpt.train.batches import Batch, Segment, assemble, pack
-from pharmgpt.train.judge import Item
+from pharmgpt.train.batches import Batch, Segment, assemble, on_device, pack
+from pharmgpt.train.judge import Item, Judge
 from pharmgpt.train.parallel import ALONE, Ranks
 
 
@@ -54,7 +54,17 @@ class Packed(NamedTuple):
     """A rollout as rows. In `batch`, is_target is 1 at the state in which each answer token was chosen: entry t chose targets[t]."""
 
     batch: Batch
+    choices: Tensor  # (C,) int64: where each choice lies in the flattened (R, T), answer after answer
     last_action: tuple[Tensor, Tensor]  # (N,) rows and (N,) columns of each answer's last choice
+
+    def gathered(self, x: Tensor) -> Tensor:
+        """What stands at the choices: (R, T) → (C,)."""
+        return x.flatten()[on_device(self.choices, x.device.type)]
+
+    def spread(self, x: Tensor) -> Tensor:
+        """The choices' numbers where these lie in the rows, 0 elsewhere: (C,) → (R, T)."""
+        R, T = self.batch.ids.shape
+        return x.new_zeros(R * T).index_copy(0, on_device(self.choices, x.device.type), x).view(R, T)
 
 
 def roll_out(policy: Transformer, tokenizer: Tokenizer, questions: Sequence[Question], *, max_new_tokens: int, temperature: float,
@@ -106,14 +116,31 @@ def items_of(rollout: Rollout) -> list[Item]:
 
 
 def pack_rollout(rollout: Rollout, rows: int, row_tokens: int) -> Packed:
+    """As the policy reads it."""
+    return pack_answers(rollout.prompt_ids, rollout.answer_ids, rows, row_tokens)
+
+
+def pack_judged(rollout: Rollout, judge: Judge, rows: int, row_tokens: int) -> Packed:
+    """As the judge reads it: each prompt behind its handbook excerpt."""
+    heads = [excerpt_of(question, judge) for question in rollout.questions]
+    prompts = [head + prompt for head, prompt in zip(heads, rollout.prompt_ids, strict=True)]
+    return pack_answers(prompts, rollout.answer_ids, rows, row_tokens)
+
+
+def excerpt_of(question: Question, judge: Judge) -> list[int]:
+    return render_reference(question.reference if judge.reads_reference else None, judge.tokenizer)
+
+
+def pack_answers(prompts: Sequence[list[int]], answers: Sequence[list[int]], rows: int, row_tokens: int) -> Packed:
     """Rows of whole episodes, filled up with empty rows to a multiple of `rows`, so that minibatches have one shape."""
     segments = [Segment(np.array(prompt + answer), np.array([False] * len(prompt) + [True] * len(answer)))
-                for prompt, answer in zip(rollout.prompt_ids, rollout.answer_ids, strict=True)]
+                for prompt, answer in zip(prompts, answers, strict=True)]
     lengths = [len(segment.ids) - 1 for segment in segments]
     longest_first = sorted(range(len(lengths)), key=lambda index: -lengths[index])
     packed = [[longest_first[place] for place in row] for row in pack([lengths[index] for index in longest_first], row_tokens)]
     packed += [[] for _ in range(-len(packed) % rows)]
     ends = [np.cumsum([lengths[index] for index in row]) for row in packed]
-    last = {index: (r, end - 1) for r, row in enumerate(packed) for index, end in zip(row, ends[r], strict=True)}
-    where = torch.tensor([last[index] for index in range(len(segments))])  # (N, 2)
-    return Packed(assemble(segments, packed, row_tokens), (where[:, 0], where[:, 1]))
+    end_of = {index: r * row_tokens + end for r, row in enumerate(packed) for index, end in zip(row, ends[r], strict=True)}
+    choices = np.concatenate([np.arange(end_of[index] - len(answer), end_of[index]) for index, answer in enumerate(answers)])
+    last = torch.tensor([end_of[index] - 1 for index in range(len(segments))])  # (N,)
+    return Packed(assemble(segments, packed, row_tokens), torch.from_numpy(choices), (last // row_tokens, last % row_tokens))
