@@ -115,6 +115,17 @@ def test_interaction_keys_take_the_strictest_rule(kb, train):
         assert (pairs_of(kb).action(*question.drugs) == "none") == (question.decision == "safe")
 
 
+def test_a_pair_is_asked_about_in_the_order_in_which_answers_name_it(kb, train, held):
+    checked = 0
+    for question in train + held:
+        said = " ".join(message.content for message in question.messages).lower()
+        places = [said.find(kb.drugs[drug].name) for drug in question.drugs]
+        if question.family == "interaction" and min(places) >= 0:
+            checked += 1
+            assert places == sorted(places), question
+    assert checked > 60
+
+
 def test_a_list_has_exactly_the_keyed_pair_or_none(kb, train):
     for question in (each for each in train if each.family == "medication_list"):
         acting = [{a, b} for at, a in enumerate(question.drugs) for b in question.drugs[at + 1:] if pairs_of(kb).findings(a, b)]

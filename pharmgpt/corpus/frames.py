@@ -15,6 +15,7 @@ from string import Formatter
 from typing import NamedTuple
 
 from pharmgpt.corpus.phrasing import capital, with_article
+from pharmgpt.corpus.question_frames import in_order
 from pharmgpt.text.chat import as_call
 
 # After a full stop or question mark, unless the letter belongs to an abbreviation (C. difficile) or a word of its own shape (eGFR).
@@ -148,6 +149,8 @@ def _call(topic: Topic, slots: Slots, rng: Random) -> Frame | None:
     if not fitting:
         return None
     chosen = _pick(fitting, rng)
+    if {"a", "b"} <= chosen.holes:
+        filled |= in_order(chosen.text, filled["a"], filled["b"])
     return replace(chosen, text=as_call(capital(chosen.text.format_map(filled))))
 
 

@@ -19,3 +19,8 @@ def question_frames(part: Part) -> Mapping[str, tuple[str, ...]]:
     texts = {file.name.removesuffix(".txt"): file.read_text(encoding="utf-8") for file in folder.iterdir()}
     return {name: tuple(texts[name].splitlines()) for name in sorted(texts)}
 
+
+def in_order(frame: str, a: str, b: str) -> dict[str, str]:
+    """Two drugs for {a} and {b}, so that `a` is read first: answers name a pair in the order in which it was asked about, so to say both
+    names is to copy them, and no role need be understood."""
+    return {"a": b, "b": a} if 0 <= frame.find("{b}") < frame.find("{a}") else {"a": a, "b": b}

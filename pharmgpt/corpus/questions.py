@@ -11,7 +11,7 @@ from itertools import count
 from pharmgpt.corpus.cases import DRAWS, Case, Draw, draw_from, families_of
 from pharmgpt.corpus.pairs import pairs_of
 from pharmgpt.corpus.phrasing import listed, with_article
-from pharmgpt.corpus.question_frames import question_frames
+from pharmgpt.corpus.question_frames import in_order, question_frames
 from pharmgpt.corpus.sentences import ask_for_drug, ask_for_value, condition_phrase
 from pharmgpt.corpus.split import Split
 from pharmgpt.knowledge.names import resolve
@@ -132,7 +132,8 @@ class Style:
         kb, names = self.writer.kb, [self._spelled(drug) for drug in case.drugs]
         slots = {**self.words, **{key: value for key, value in case.asked.items() if key in ("value", "name", "sign")}}
         if names:
-            slots |= {"drug": names[0], "a": names[0], "b": names[-1], "list": listed(names), "kb_drug": kb.drugs[case.drugs[0]].name}
+            pair = in_order(self.frame[1], names[0], names[-1]) if case.family == "interaction" else {"a": names[0], "b": names[-1]}
+            slots |= {"drug": names[0], **pair, "list": listed(names), "kb_drug": kb.drugs[case.drugs[0]].name}
         if "measure" in case.asked:
             measure = "eGFR" if case.asked["measure"] == "eGFR" else self.measure_name
             slots |= {"measure": measure, "an_measure": "a CrCl" if measure == "CrCl" else with_article(measure)}
