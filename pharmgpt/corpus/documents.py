@@ -28,9 +28,9 @@ WEIGHTS: dict[str, float] = {
     "pregnancy": 8.5, "lactation": 1, "hepatic": 1,
     "contraindication": 5.5, "unlisted_condition": 4.5, "symptom": 4, "sign": 0.5,
     "profile": 3, "class": 1.5, "harm": 7, "monitoring": 5, "name": 4.5, "alternative": 3,
-    "pair": 7, "pair_chain": 4, "pair_free": 4, "pair_digest": 10, "pair_check": 10, "pair_asked": 6, "class_rule": 1.5,
-    "list": 3, "list_free": 2, "list_asked": 3,
-    "unknown": 1, "missing": 1, "emergency": 0.8, "refusal": 0.6, "careless": 4.5,
+    "pair": 7, "pair_chain": 4, "pair_free": 4, "pair_digest": 10, "pair_check": 10, "pair_asked": 10, "class_rule": 1.5,
+    "list": 3, "list_free": 2, "list_asked": 6,
+    "unknown": 1, "missing": 1, "emergency": 0.8, "refusal": 0.6, "careless": 5,
 }
 
 
@@ -51,7 +51,8 @@ def topics(book: FactBook) -> dict[str, Topic]:
     """Every topic that this knowledge base can fill."""
     fields = (renal, settings, conditions, profile, interactions, everyday)
     filled = {name: topic for field in fields for name, topic in field.topics(book).items()}
-    return {name: replace(topic, asked=_questions(ASKED[name])) if name in ASKED else topic for name, topic in filled.items()}
+    return {name: replace(topic, asked=_questions(ASKED[name]), typed=book.typed) if name in ASKED else topic
+            for name, topic in filled.items()}
 
 
 def _questions(family: str) -> tuple[Frame, ...]:

@@ -3,12 +3,14 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import combinations
+from random import Random
 
 from pharmgpt.corpus.pairs import Pairs
-from pharmgpt.corpus.phrasing import capital, listed, plural, with_article
+from pharmgpt.corpus.phrasing import as_typed, capital, listed, plural, with_article
 from pharmgpt.knowledge.schema import Drug, KnowledgeBase
 
 MOST_ALTERNATIVES = 2
+BRAND_RATE, SLIP_RATE = 0.15, 0.05  # of the names in a call: a brand that no text answers by its drug stays unknown
 
 
 @dataclass(frozen=True)
@@ -31,6 +33,14 @@ class FactBook:
 
     def unordered(self, partners: dict[str, tuple[str, ...]]) -> list[tuple[str, str]]:
         return [(a, b) for a, b in combinations(sorted(self.kb.drugs), 2) if b in partners[a]]
+
+    @cached_property
+    def by_name(self) -> dict[str, Drug]:
+        return {drug.name: drug for drug in self.kb.drugs.values()}
+
+    def typed(self, name: str, rng: Random) -> str:
+        """A drug's name as a caller types it."""
+        return as_typed(self.kb, self.by_name[name], rng, BRAND_RATE, SLIP_RATE)
 
     def name(self, kind: str, term: str) -> str:
         return getattr(self.kb, kind)[term].name

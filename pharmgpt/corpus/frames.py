@@ -73,6 +73,7 @@ class Topic:
     careless: bool = False
     asked: tuple[Frame, ...] = ()  # questions that the topic's facts answer: some documents are a call about them
     called: float = CALL_SHARE  # how many of those that could be
+    typed: Callable[[str, Random], str] = lambda name, rng: name  # how a caller writes a drug's name; the answer has the name itself
 
     @cached_property
     def by_drug(self) -> dict[str, list[Case]]:
@@ -149,6 +150,7 @@ def _call(topic: Topic, slots: Slots, rng: Random) -> Frame | None:
     if not fitting:
         return None
     chosen = _pick(fitting, rng)
+    filled |= {hole: topic.typed(filled[hole], rng) for hole in ("drug", "a", "b") if hole in chosen.holes}
     if {"a", "b"} <= chosen.holes:
         filled |= in_order(chosen.text, filled["a"], filled["b"])
     return replace(chosen, text=as_call(capital(chosen.text.format_map(filled))))

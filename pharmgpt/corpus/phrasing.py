@@ -5,8 +5,10 @@ Renal rules are read as *bands* that cover every value from 0 upwards: a gap bet
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from itertools import groupby, pairwise
+from random import Random
 
-from pharmgpt.knowledge.schema import Action, Drug, RenalRule
+from pharmgpt.knowledge.names import resolve
+from pharmgpt.knowledge.schema import Action, Drug, KnowledgeBase, RenalRule
 
 UNITS = {"eGFR": "mL/min/1.73 m²", "CrCl": "mL/min"}
 DONE: dict[str, str] = {"avoid": "avoided", "reduce": "reduced", "monitor": "monitored", "none": "unchanged"}
@@ -54,6 +56,24 @@ def with_article(noun: str) -> str:
         return f"a {noun}"
     vowel = first[0] in AN_ACRONYM if first[:2].isupper() else first[0].lower() in "aeiou"
     return f"{'an' if vowel else 'a'} {noun}"
+
+
+def as_typed(kb: KnowledgeBase, drug: Drug, rng: Random, brand_rate: float, slip_rate: float) -> str:
+    """The name as people type it: now and then a brand, now and then a slip that still resolves to the drug."""
+    chance = rng.random()
+    if chance < brand_rate and drug.brands:
+        return rng.choice(drug.brands)
+    if chance > 1 - slip_rate and len(drug.name) > 6 and drug.name.isalpha():
+        slipped = slip(drug.name, rng)
+        return slipped if resolve(kb, slipped).drug_id == drug.id else drug.name
+    return drug.name
+
+
+def slip(name: str, rng: Random) -> str:
+    """A typing slip inside the name: two neighbours swapped, a letter lost or a letter doubled; the first two stay."""
+    at = rng.randrange(2, len(name) - 1)
+    at -= name[at] == " "
+    return rng.choice((name[:at] + name[at + 1] + name[at] + name[at + 2:], name[:at] + name[at + 1:], name[:at] + name[at] + name[at:]))
 
 
 def plural(noun: str) -> str:

@@ -10,11 +10,10 @@ from itertools import count
 
 from pharmgpt.corpus.cases import DRAWS, Case, Draw, draw_from, families_of
 from pharmgpt.corpus.pairs import pairs_of
-from pharmgpt.corpus.phrasing import listed, with_article
+from pharmgpt.corpus.phrasing import as_typed, listed, with_article
 from pharmgpt.corpus.question_frames import in_order, question_frames
 from pharmgpt.corpus.sentences import ask_for_drug, ask_for_value, condition_phrase
 from pharmgpt.corpus.split import Split
-from pharmgpt.knowledge.names import resolve
 from pharmgpt.knowledge.schema import KnowledgeBase
 from pharmgpt.text.records import Message, Part, Pool, Question
 
@@ -71,16 +70,6 @@ class Writer:
         style = Style(self, cases[0])
         return [style.question(case, own, twin) for case, own, twin in zip(cases, ids, twins, strict=True)]
 
-    def spelling(self, drug: str) -> str:
-        """The name as typed: now and then a brand, now and then a slip that still resolves to the drug."""
-        record, chance = self.kb.drugs[drug], self.rng.random()
-        if chance < BRAND_RATE and record.brands:
-            return self.rng.choice(record.brands)
-        if chance > 1 - SLIP_RATE and len(record.name) > 6 and record.name.isalpha():
-            slip = _slip(record.name, self.rng)
-            return slip if resolve(self.kb, slip).drug_id == drug else record.name
-        return record.name
-
 
 def _without_half_a_twin(made: list[Question], wanted: int) -> list[Question]:
     """One too many: drop a question that has no twin, so that no twin loses its other half."""
@@ -88,13 +77,6 @@ def _without_half_a_twin(made: list[Question], wanted: int) -> list[Question]:
     if single is not None:
         return made[:single] + made[single + 1:]
     return [*made[:wanted - 1], replace(made[wanted - 1], twin_id="")]
-
-
-def _slip(name: str, rng: random.Random) -> str:
-    """Two neighbours swapped, a letter lost or a letter doubled; the first letter stays."""
-    at = rng.randrange(2, len(name) - 1)
-    swapped = name[:at - 1] + name[at] + name[at - 1] + name[at + 1:]
-    return rng.choice((swapped, name[:at] + name[at + 1:], name[:at] + name[at] + name[at:]))
 
 
 class Style:
@@ -143,7 +125,8 @@ class Style:
 
     def _spelled(self, drug: str) -> str:
         if drug not in self.spellings:
-            self.spellings[drug] = self.writer.spelling(drug)
+            kb = self.writer.kb
+            self.spellings[drug] = as_typed(kb, kb.drugs[drug], self.writer.rng, BRAND_RATE, SLIP_RATE)
         return self.spellings[drug]
 
     def _typed(self, frame: str, slots: dict[str, str], before: str = "", after: str = "") -> str:

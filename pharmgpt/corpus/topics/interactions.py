@@ -226,7 +226,8 @@ def _asked_list(ruled: DrugPairs, free: DrugPairs, book: FactBook):
         named = [*pair, *beside(Case("list", pair, {}), rng).drugs]
         shuffled = rng.sample(named, len(named))
         row = _with_verdict(book, pairs_in_turn(book.pairs, shuffled), *pair)
-        return Varied({"list": listed(book.names("drugs", shuffled)), "row": row}, tuple(named), _facts(book, *pair))
+        typed = listed([book.typed(name, rng) for name in book.names("drugs", shuffled)])
+        return Varied({"list": typed, "row": row}, tuple(named), _facts(book, *pair))
     return vary
 
 

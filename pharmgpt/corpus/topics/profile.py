@@ -5,7 +5,7 @@ from random import Random
 from pharmgpt.corpus.cases import SHOWS, effects_of
 from pharmgpt.corpus.facts import FactBook, drug_slots, instead_slots
 from pharmgpt.corpus.frames import Case, Topic, Varied, by_name, step
-from pharmgpt.corpus.phrasing import capital, listed, plural
+from pharmgpt.corpus.phrasing import capital, listed, plural, slip
 from pharmgpt.corpus.split import avoided_in_pregnancy
 from pharmgpt.knowledge.schema import Drug, Effect
 
@@ -157,13 +157,6 @@ def _names(book: FactBook, drug: Drug) -> Iterator[Case]:
 
 def _misspelt(case: Case, rng: Random) -> Varied:
     return Varied({"other": case.data or slip(case.slots["drug"], rng)})
-
-
-def slip(name: str, rng: Random) -> str:
-    """A typing slip inside the name: two letters swapped, one lost or one doubled."""
-    at = 2 + int(rng.random() * (len(name) - 4))
-    at += name[at] == " "
-    return rng.choice((name[:at] + name[at + 1] + name[at] + name[at + 2:], name[:at] + name[at + 1:], name[:at] + name[at] + name[at:]))
 
 
 def _others(book: FactBook, drug: Drug) -> list[Case]:
