@@ -3,7 +3,7 @@ import numpy as np
 import pytest
 
 from pharmgpt.exam.judge import length_slope, onpolicy_pairs, reward_scores
-from pharmgpt.exam.suite import ExamConfig, Sheet, Spoken, decision_ece, gain, gold_score, sit, stage_scores
+from pharmgpt.exam.suite import ClozeSheet, ExamConfig, Sheet, Spoken, cloze_score, decision_ece, gain, gold_score, sit, stage_scores
 from pharmgpt.knowledge.load import load
 from pharmgpt.knowledge.subset import named_set
 from pharmgpt.text.records import Element, Message, PreferencePair, Question
@@ -47,6 +47,16 @@ def test_interactions_are_sensitive_where_major_and_specific_where_none():
 
 def test_a_family_without_questions_has_no_value():
     assert stage_scores([sheet("a")], None)["emergency"] == (None, 0, None, None, None)
+
+
+def test_completions_are_scored_by_kind_and_a_pool_without_any_has_no_value():
+    def sheet(kind, answer, right):
+        return ClozeSheet("c", kind, "seen", "By the book it is", answer, answer, right, "metformin")
+
+    score = cloze_score([sheet("action", " avoided", True), sheet("action", " reduced", True), sheet("threshold", " 30", False)])
+    assert (score.value, score.n, score.chance) == (.5, 3, .75)  # of two actions one is guessed, of one threshold that one
+    nothing = cloze_score([])
+    assert (nothing.value, nothing.n, nothing.chance) == (None, 0, None)
 
 
 def test_confidence_is_the_modal_share_of_samples():

@@ -62,3 +62,16 @@ def test_its_answers_to_the_exam_can_be_recounted_from_the_transcripts(tiny):
         golds = [sheet["gold"] for sheet in sheets if sheet["greedy"] and (sheet["pool"], sheet["family"]) == ("seen", family)]
         means.append(sum(golds) / len(golds))
     assert scores["gold_seen"]["value"] == pytest.approx(sum(means) / len(means))
+
+
+def test_the_base_models_completions_can_be_recounted_too(tiny):
+    out, _ = tiny
+    scores = json.loads((out / "results.json").read_text())["stages"]["pretrain"]
+    sheets = [json.loads(line) for line in (out / "exam/pretrain/transcripts.jsonl").read_text(encoding="utf-8").splitlines()]
+    for pool in ("seen", "held_drugs"):
+        kinds = {}
+        for sheet in sheets:
+            if sheet["pool"] == pool:
+                assert not sheet["right"] or sheet["said"].split()[0].startswith(sheet["answer"].split()[0])
+                kinds.setdefault(sheet["kind"], []).append(sheet["right"])
+        assert scores[f"cloze_{pool}"]["value"] == pytest.approx(sum(sum(right) / len(right) for right in kinds.values()) / len(kinds))

@@ -141,17 +141,37 @@ def gain(after: Sequence[Sheet], before: Sequence[Sheet]) -> Score:
     return gain_score([s.gold for s in after], [earlier[s.question_id, s.sample] for s in after], [s.cluster for s in after])
 
 
-def cloze_score(model: Transformer, tokenizer: Tokenizer, items: Sequence[Cloze], dtype: torch.dtype | None) -> Score:
+@dataclass(frozen=True)
+class ClozeSheet:
+    """One marked completion."""
+
+    id: str
+    kind: str
+    pool: str
+    prefix: str
+    answer: str
+    said: str
+    right: bool
+    cluster: str
+
+
+def sit_cloze(model: Transformer, tokenizer: Tokenizer, items: Sequence[Cloze], dtype: torch.dtype | None) -> list[ClozeSheet]:
+    """Every item completed greedily, as many tokens as the longest answer has and one more."""
+    longest = max((len(tokenizer.encode(item.answer)) for item in items), default=0)
+    spoken = generate(model, [tokenizer.encode(item.prefix) for item in items], max_new_tokens=longest + 1,
+                      end_id=tokenizer.end_of_text_id, dtype=dtype)
+    said = [tokenizer.decode(one.ids) for one in spoken]
+    return [ClozeSheet(item.id, item.kind, item.pool, item.prefix, item.answer, text, _begins(text, item.answer),
+                       "+".join(item.drugs) or item.id) for item, text in zip(items, said, strict=True)]
+
+
+def cloze_score(sheets: Sequence[ClozeSheet]) -> Score:
     """Greedy exact match, macro over kinds; chance always says each kind's most frequent answer."""
-    answers = [tokenizer.encode(item.answer) for item in items]
-    prompts = [tokenizer.encode(item.prefix) for item in items]
-    spoken = generate(model, prompts, max_new_tokens=max(map(len, answers)) + 1, end_id=tokenizer.end_of_text_id, dtype=dtype)
-    right = [_begins(tokenizer.decode(one.ids), item.answer) for one, item in zip(spoken, items, strict=True)]
-    kinds = [item.kind for item in items]
-    most_frequent = [max(Counter(item.answer for item in items if item.kind == kind).values()) / kinds.count(kind)
+    kinds = [sheet.kind for sheet in sheets]
+    most_frequent = [max(Counter(sheet.answer for sheet in sheets if sheet.kind == kind).values()) / kinds.count(kind)
                      for kind in sorted(set(kinds))]  # sorted: a set's order differs from process to process, and so would the last digit
-    chance = float(np.mean(most_frequent))
-    return macro_score(right, kinds, ["+".join(item.drugs) or item.id for item in items], chance=chance)
+    chance = float(np.mean(most_frequent)) if sheets else None
+    return macro_score([sheet.right for sheet in sheets], kinds, [sheet.cluster for sheet in sheets], chance=chance)
 
 
 def _begins(spoken: str, answer: str) -> bool:
