@@ -24,7 +24,7 @@ __all__ = ["WEIGHTS", "cloze_items", "documents", "topics"]
 
 # topic → share of the documents, in parts of their sum
 WEIGHTS: dict[str, float] = {
-    "renal_case": 11, "renal_limit": 8, "renal_bands": 8, "renal_section": 3, "renal_drill": 4, "renal_free": 2,
+    "renal_case": 11, "renal_limit": 8, "renal_bands": 8, "renal_section": 3, "renal_drill": 3, "renal_free": 2,
     "pregnancy": 8.5, "lactation": 1, "hepatic": 1,
     "contraindication": 5.5, "unlisted_condition": 4.5, "symptom": 4, "sign": 0.5,
     "profile": 3, "class": 1.5, "harm": 7, "monitoring": 5, "name": 4.5, "alternative": 3,

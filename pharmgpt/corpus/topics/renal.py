@@ -122,57 +122,6 @@ DRILL = {
         "Drill on {drug} with its limit of {limit}: {v1}, {s1}, {d1}; {v2}, {s2}, {d2}; {v3}, {s3}, {d3}.",
         "Compare with {limit}, the {measure} limit of {drug}. {v1} is {s1} {limit}. {v2} is {s2} {limit}. {v3} is {s3} {limit}.",
         "{Drug}: {v1} is {s1} {limit}: {d1}. {v2} is {s2} {limit}: {d2}.",
-        "Question: does {v1} lie below or above the {drug} limit, {limit}? Answer: it lies {s1}. Consequence: {drug} is {d1}.",
-        "Remember the order of work: read {measure}, here {v1}; recall {limit} for {drug}; state the side, here {s1}; then act, here {d1}.",
-        "Candidates must hold {v1} against {limit} and write that it comes out {s1}; full marks need {drug} to be {d1}.",
-        "Quick grid for {drug}, limit {limit}. Patient A, {v1}, {s1}. Patient B, {v2}, {s2}. Patient C, {v3}, {s3}.",
-        "In spring {measure} was {v1}, in autumn {v2}; relative to {limit} he was {s1}, later {s2}, and {drug} was {d1}, later {d2}.",
-        "To revise {drug}, picture a line drawn at {limit}. Place {v1} on the page and it goes {s1} this line.",
-        "Common slip: the student quotes {limit} for {drug} correctly yet forgets to add that {v1} is {s1} it and so {drug} is {d1}.",
-    ),
-    "case_note": (
-        "Admitted overnight with {measure} {v1}, {s1} the {drug} limit of {limit}, and so {drug} was {d1} on the chart.",
-        "Last month the {measure} was {v1}, {s1} the {drug} cut-off of {limit}; today it reads {v2}, {s2} it, and {drug} is {d2}.",
-        "Ward round: {drug} has its limit at {limit}, bed four has {v1} and is {s1}, bed nine has {v2} and is {s2}.",
-        "Renal bloods back this morning. At {v1} the {measure} lies {s1} the threshold for {drug}, which stands at {limit}.",
-        "Repeat sample again gave {v1}, so she stays {s1} {limit} with {drug} {d1} until clinic review.",
-        "{Drug} checked against kidney function: limit {limit}, {measure} on arrival {v1}, therefore {s1}; {drug} {d1}, family told.",
-        "Three readings this admission, {v1}, {v2} and {v3}, came out {s1}, {s2} and {s3} the {limit} mark set for {drug} respectively.",
-    ),
-    "dialogue": (
-        "Nurse: Her {measure} came back as {v1}. Doctor: The line for {drug} is {limit}, which puts her {s1} it.",
-        "Student: Where does {drug} draw the line? Pharmacist: At {limit}. Mr Shah has {v1}, {s1} that, and his {drug} is {d1}.",
-        "Patient: My result was {v1}, how does that look for {drug}? Pharmacist: We compare it with {limit}, and you are {s1}.",
-        "Doctor: What did we decide about {drug}? Nurse: It was {d1}, because {v1} is {s1} {limit}.",
-        "Pharmacist: Which side of the {drug} limit, {limit}, is he on? Nurse: With {v1} today he is {s1}, and at {v2} last "
-        "week he was {s2}.",
-        "Carer: Mum and Dad both asked about {drug}. Nurse: Hers is {v1}, so {s1} {limit}, and his is {v2}, so {s2}.",
-        "Teacher: Suppose the {measure} is {v1}. Student: Then I look up {drug}, find {limit}, say {s1}, and write {d1}.",
-        "Nurse: What about the {drug} tonight? Doctor: Read me the {measure} first. Nurse: It says {v1}. Doctor: Then we are "
-        "{s1} {limit}, so it is {d1}.",
-    ),
-    "monograph": (
-        "{Drug}: the renal limit is {measure} {limit}. Someone measured at {v1} falls {s1} it, and treatment is {d1}.",
-        "Where {measure} equals {v1}, a value {s1} the stated limit of {limit}, {drug} is {d1}.",
-        "For dosing of {drug}, compare {measure} with {limit}; thus {v1} counts as {s1} and {v2} counts as {s2}.",
-        "Worked illustration: two adults, one at {v1} and {s1} the {limit} boundary, the other at {v2} and {s2} this boundary; "
-        "their {drug} is {d1} and {d2} in turn.",
-        "Renal impairment. One figure, {limit}, governs {drug}. A patient with {v1} sits {s1} this figure, another with {v2} "
-        "sits {s2}, a third with {v3} sits {s3}.",
-        "Kidney function decides the use of {drug}, with {limit} as the dividing point. In practice {measure} {v1}, being "
-        "{s1}, means {drug} is {d1}.",
-        "The threshold applied to {drug} is taken from {measure} and set at {limit}, so recorded function of {v1} is {s1} threshold.",
-    ),
-    "leaflet": (
-        "Your kidney number is {v1}. The safety limit for {drug} is {limit}, so your number is {s1} the limit.",
-        "Before you start {drug} we test your kidneys. If the answer is {v1}, you are {s1} our limit of {limit} and your "
-        "treatment is {d1}.",
-        "Ask your pharmacist what {limit} means for {drug}. With {measure} at {v1}, for example, a person is {s1} that level.",
-        "Keep a note of your results while on {drug}. One of {v1} would be {s1} {limit}, and one of {v2} would be {s2}.",
-        "You may wonder why your {drug} is {d1}. Your blood test showed {v1}, which is {s1} {limit}, the level that matters.",
-        "Doctors look at {limit} when they prescribe {drug}. Anna scored {v1}, which fell {s1}; hers is {d1}. Ben scored {v2}, "
-        "which fell {s2}; his is {d2}.",
-        "Take this card to each visit: my {measure} is {v1}, my medicine is {drug}, its limit is {limit}, and I am {s1}.",
     ),
 }
 
