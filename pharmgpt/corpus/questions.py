@@ -114,6 +114,7 @@ class Style:
         kb, names = self.writer.kb, [self._spelled(drug) for drug in case.drugs]
         slots = {**self.words, **{key: value for key, value in case.asked.items() if key in ("value", "name", "sign")}}
         if names:
+            # of two drugs that may be combined either can come first; one to be replaced is {a} wherever it stands
             pair = in_order(self.frame[1], names[0], names[-1]) if case.family == "interaction" else {"a": names[0], "b": names[-1]}
             slots |= {"drug": names[0], **pair, "list": listed(names), "kb_drug": kb.drugs[case.drugs[0]].name}
         if "measure" in case.asked:
