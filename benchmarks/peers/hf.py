@@ -1,7 +1,7 @@
 """Hugging Face's workers: `python hf.py train-best|train-default|generate JSON`, in an environment that has no pharmgpt.
 
-Best: compiled, eager attention (SDPA is slow backward in bf16 on CPU), memory kept, fused AdamW. Default: as people run it. Both in bf16
-where the JSON says so; both random ids, because what tokens mean costs nothing.
+Best: compiled, memory kept, fused AdamW, on a CPU eager attention (SDPA is slow backward in bf16 there). Default: as people run it. Both in
+bf16 where the JSON says so; both random ids, because what tokens mean costs nothing.
 """
 import json
 import sys
@@ -45,7 +45,8 @@ class LapEverySteps(TrainerCallback):
 
 
 def train(work: dict, turns: Turns, best: bool) -> None:
-    model = Qwen3ForCausalLM(qwen3_config(work["model"], attn_implementation="eager" if best else "sdpa", use_cache=False))
+    attention = "eager" if best and work["device"] == "cpu" else "sdpa"
+    model = Qwen3ForCausalLM(qwen3_config(work["model"], attn_implementation=attention, use_cache=False))
     tokens = work["steps"] * work["rows"] * work["row_tokens"]
     with tempfile.TemporaryDirectory() as out:
         arguments = TrainingArguments(

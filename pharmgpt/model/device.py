@@ -6,12 +6,13 @@ import os
 import platform
 import shutil
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import torch
+import torch.distributed as dist
 
-from pharmgpt.model.transformer import run_block
+from pharmgpt.model.transformer import run_block, run_trunk
 
 GLIBC_M_TRIM_THRESHOLD, GLIBC_M_TOP_PAD, GLIBC_M_MMAP_MAX = -1, -2, -4  # malloc.h
 
@@ -29,21 +30,23 @@ class Device:
         return autocast(self.type, self.autocast_dtype)
 
     def compiled(self, function: Callable) -> Callable:
-        """`function(model, …)` with the model's blocks compiled for the shapes that it is called with; itself where nothing compiles.
+        """`function(model, …)` with the model compiled for the shapes that it is called with; itself where nothing compiles.
 
-        One block is compiled, not the whole function: a quarter of the graph, as fast, and shared by all layers, losses, models and
-        stages of one shape. Call it with a few fixed shapes only: each costs seconds, and backward another few.
+        On a CPU it is one block: a quarter of the graph, as fast, and shared by all layers. On a GPU it is the trunk, because there a
+        small model waits for launches; among ranks a block again, whose weights FSDP puts together around it. Either is shared by all
+        losses, models and stages of one shape. Call it with a few fixed shapes only: each costs seconds, and backward another few.
         """
         if not self.compile:
             return function
-        compiled_block = torch.compile(run_block, dynamic=False)
+        part, run = ("run_trunk", run_trunk) if self.type == "cuda" and not dist.is_initialized() else ("run_block", run_block)
+        compiled = torch.compile(run, dynamic=False)
 
         def call(model, *arguments):
-            model.model.run_block = compiled_block
+            setattr(model.model, part, compiled)
             try:
                 return function(model, *arguments)
             finally:
-                model.model.run_block = run_block  # generation calls the same model with many shapes
+                setattr(model.model, part, run)  # generation calls the same model with many shapes
         return call
 
 
@@ -62,12 +65,33 @@ def choose_device(threads: int | None = None, compile: bool | None = None) -> De
     type, dtype = ("cuda", torch.bfloat16) if torch.cuda.is_available() else ("cpu", _cpu_dtype())
     if type == "cuda":
         torch.set_float32_matmul_precision("high")
+        repeat_to_the_bit()
     else:
         torch.set_flush_denormal(True)  # softmax tails are denormal, and arithmetic on them was ten times slower
     can, reason = _can_compile(type)
     chosen = can if compile is None else compile
     said = "compiled" if chosen else "eager" if can else f"eager: {reason}"
     return Device(type, dtype, chosen, f"{type}, {'fp32' if dtype is None else 'bf16'}, {torch.get_num_threads()} threads, {said}")
+
+
+def repeat_to_the_bit() -> None:
+    """Let a GPU add in one order, always, so that a run that was killed ends as one that was not: its fastest kernels add in any."""
+    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # read at the first product
+    torch.use_deterministic_algorithms(True)
+    torch.utils.deterministic.fill_uninitialized_memory = False  # it looks for bugs, and costs a pass over every new tensor
+
+
+@contextlib.contextmanager
+def inference() -> Iterator[None]:
+    """No gradients, and of kernels the fast ones: saying a token adds nothing up in an order that could change, but torch cannot know
+    that, and would copy the whole cache to write one slot of it."""
+    strict = torch.are_deterministic_algorithms_enabled()
+    torch.use_deterministic_algorithms(False)
+    try:
+        with torch.inference_mode():
+            yield
+    finally:
+        torch.use_deterministic_algorithms(strict)
 
 
 def product_speed(device: Device, times: int = 12) -> float:

@@ -15,6 +15,7 @@ import torch
 from torch import Tensor
 
 from pharmgpt.model.decoder import Decoder, GraphDecoder, choose
+from pharmgpt.model.device import inference
 from pharmgpt.model.transformer import Transformer
 
 BATCH_SIZE = {"cpu": 64, "cuda": 512}  # sequences: more gained nothing on two cores; a graph of 512 rows takes 1.3 to 1.6 times one of 64
@@ -44,7 +45,7 @@ def generate(model: Transformer, prompts: Sequence[Sequence[int]], *, max_new_to
     order = sorted(range(len(prompts)), key=lambda index: len(prompts[index]))  # little padding
     batch_size = batch_size or BATCH_SIZE[model.model.embed_tokens.weight.device.type]
     chunk = max(1, batch_size // samples_per_prompt)
-    with torch.inference_mode():
+    with inference():
         working = compute_copy(model, dtype)
         longest = max(map(len, prompts), default=1)
         complete = _completer(working, min(chunk, len(prompts)), samples_per_prompt, longest, max_new_tokens, end_id, temperature)
@@ -65,7 +66,7 @@ def stream(model: Transformer, prompt: Sequence[int], *, max_new_tokens: int, en
     working = compute_copy(model, dtype)
     decoder = Decoder(working, [prompt], 1, max_new_tokens)
     for step in range(max_new_tokens):
-        with torch.inference_mode():
+        with inference():
             logits = decoder.prefill() if step == 0 else decoder.step(ids)
             ids = choose(logits, temperature, None if uniforms is None else uniforms[:, step].to(logits.device))
         if ids.item() == end_id:

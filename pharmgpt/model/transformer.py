@@ -123,8 +123,17 @@ def run_block(block: Block, x: Tensor, rope: Rope, bias: Tensor, cache: LayerCac
     return block(x, rope, bias, cache)
 
 
+def run_trunk(trunk: "Trunk", ids: Tensor, positions: Tensor, may_attend: Tensor, caches: list[LayerCache] | None = None) -> Tensor:
+    x = trunk.embed_tokens(ids)  # (B, T, D)
+    rope = Rope(trunk.rope_cos[positions].unsqueeze(2), trunk.rope_sin[positions].unsqueeze(2))
+    bias = torch.zeros(may_attend.shape, device=ids.device).masked_fill(~may_attend, float("-inf"))
+    for index, layer in enumerate(trunk.layers):
+        x = trunk.run_block(layer, x, rope, bias, None if caches is None else caches[index])
+    return trunk.norm(x)  # (B, T, D)
+
+
 class Trunk(nn.Module):
-    """Embedding, blocks, last norm: `model.` of the weight names. `run_block` is what a device compiles."""
+    """Embedding, blocks, last norm: `model.` of the weight names. `run_block` or `run_trunk` is what a device compiles."""
 
     def __init__(self, config: ModelConfig):
         super().__init__()
@@ -132,17 +141,12 @@ class Trunk(nn.Module):
         self.layers = nn.ModuleList(Block(config) for _ in range(config.n_layers))
         self.norm = RMSNorm(config.d_model, config.rms_norm_eps)
         cos, sin = rope_tables(config.max_positions, config.head_dim, config.rope_theta)
-        self.run_block = run_block
+        self.run_block, self.run_trunk = run_block, run_trunk
         self.register_buffer("rope_cos", cos, persistent=False)  # (positions, E)
         self.register_buffer("rope_sin", sin, persistent=False)
 
     def forward(self, ids: Tensor, positions: Tensor, may_attend: Tensor, caches: list[LayerCache] | None = None) -> Tensor:
-        x = self.embed_tokens(ids)  # (B, T, D)
-        rope = Rope(self.rope_cos[positions].unsqueeze(2), self.rope_sin[positions].unsqueeze(2))
-        bias = torch.zeros(may_attend.shape, device=ids.device).masked_fill(~may_attend, float("-inf"))
-        for index, layer in enumerate(self.layers):
-            x = self.run_block(layer, x, rope, bias, None if caches is None else caches[index])
-        return self.norm(x)  # (B, T, D)
+        return self.run_trunk(self, ids, positions, may_attend, caches)
 
 
 class Transformer(nn.Module):
