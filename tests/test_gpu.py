@@ -1,4 +1,6 @@
 """What only a GPU can show; left out where there is none. With one, test_kill and test_tiny train on it too."""
+import shutil
+
 import pytest
 import torch
 from test_pretrain import ListLog, same, weights
@@ -41,6 +43,16 @@ def test_two_trainings_of_one_seed_end_with_the_same_bits(compile, tokenizer, tm
     one, other = (weights(pretrain(config, tokenizer, DOCUMENTS, [], out=tmp_path / name, log=ListLog(), seed=0,
                                    device=choose_device(compile=compile))) for name in ("one", "other"))
     assert same(one, other)
+
+
+def test_a_resumed_training_ends_with_the_same_bits(tokenizer, tmp_path):
+    """Its graphs are captured at another step."""
+    config = PretrainConfig(model=MODEL, steps=30, rows=16, row_tokens=256, dev_every=30, checkpoint_every=15)
+    last = pretrain(config, tokenizer, DOCUMENTS, [], out=tmp_path, log=ListLog(), seed=0, device=choose_device())
+    uninterrupted = weights(last)
+    shutil.rmtree(last)
+    assert same(uninterrupted, weights(pretrain(config, tokenizer, DOCUMENTS, [], out=tmp_path, log=ListLog(), seed=0,
+                                                device=choose_device())))
 
 
 def test_greedy_answers_are_those_of_the_cpu():

@@ -5,6 +5,7 @@ import pytest
 import torch
 from torch import nn
 
+from pharmgpt.model.device import Device
 from pharmgpt.train.optimizer import StackedMuon, orthogonalised
 
 SHAPES = ((8, 8), (16, 8), (8, 8), (8, 16), (16, 8))
@@ -19,7 +20,7 @@ def matrices(seed: int) -> list[nn.Parameter]:
 def test_stacked_muon_steps_as_torchs_muon_does(decay):
     ours, theirs = matrices(0), matrices(0)
     settings = {"lr": 0.05, "weight_decay": decay}
-    optimizers = StackedMuon(ours, dtype=torch.bfloat16, **settings), torch.optim.Muon(theirs, **settings)
+    optimizers = StackedMuon(ours, device=Device("cpu", torch.bfloat16), **settings), torch.optim.Muon(theirs, **settings)
     for step in range(4):
         for each, gradient in zip((*ours, *theirs), matrices(step + 1) * 2, strict=True):
             each.grad = gradient.detach().clone()
@@ -31,7 +32,7 @@ def test_stacked_muon_steps_as_torchs_muon_does(decay):
 
 def test_stacked_muon_keeps_torchs_momentum_to_the_bit():
     ours, theirs = matrices(0), matrices(0)
-    optimizers = StackedMuon(ours, dtype=torch.float32, lr=0.1), torch.optim.Muon(theirs, lr=0.1)
+    optimizers = StackedMuon(ours, lr=0.1), torch.optim.Muon(theirs, lr=0.1)
     for step in range(3):
         for each, gradient in zip((*ours, *theirs), matrices(step + 1) * 2, strict=True):
             each.grad = gradient.detach().clone()
@@ -43,13 +44,13 @@ def test_stacked_muon_keeps_torchs_momentum_to_the_bit():
 
 def test_a_resumed_optimizer_goes_on_as_if_never_stopped():
     straight, resumed = matrices(0), matrices(0)
-    first = StackedMuon(straight, dtype=torch.float32, lr=0.1)
+    first = StackedMuon(straight, lr=0.1)
     for each in straight:
         each.grad = torch.ones_like(each)
     first.step()
     for target, source in zip(resumed, straight, strict=True):
         target.data.copy_(source.data)
-    second = StackedMuon(resumed, dtype=torch.float32, lr=0.1)
+    second = StackedMuon(resumed, lr=0.1)
     second.load_state_dict(copy.deepcopy(first.state_dict()))
     for each, gradient in zip((*straight, *resumed), matrices(1) * 2, strict=True):
         each.grad = gradient.detach().clone()
@@ -67,5 +68,5 @@ def test_orthogonalised_matrices_have_singular_values_near_one():
 def test_a_matrix_without_a_gradient_stays():
     kept, moved = nn.Parameter(torch.ones(4, 4)), nn.Parameter(torch.ones(4, 4))
     moved.grad = torch.eye(4)
-    StackedMuon([kept, moved], dtype=torch.float32, lr=0.1).step()
+    StackedMuon([kept, moved], lr=0.1).step()
     assert torch.equal(kept, torch.ones(4, 4)) and not torch.equal(moved, torch.ones(4, 4))

@@ -130,7 +130,7 @@ def weights_after_adamw(ranks: Ranks, out: Path) -> dict[str, Tensor]:
 def loaded_and_saved(folder: Path, out: Path, ranks: Ranks) -> None:
     """A step of pretraining, taken over by these ranks and written down again."""
     model = sharded(trunk_and_head(), ranks, "cpu")
-    state = TrainState(model, make_optimizers(model, PRETRAIN.optimizer, None, ranks), ranks=ranks)
+    state = TrainState(model, make_optimizers(model, PRETRAIN.optimizer, ranks=ranks), ranks=ranks)
     states.load(folder, state)
     states.save(out, state)
 

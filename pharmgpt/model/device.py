@@ -32,22 +32,30 @@ class Device:
     def compiled(self, function: Callable) -> Callable:
         """`function(model, …)` with the model compiled for the shapes that it is called with; itself where nothing compiles.
 
-        On a CPU it is one block: a quarter of the graph, as fast, and shared by all layers. On a GPU it is the trunk, because there a
-        small model waits for launches; among ranks a block again, whose weights FSDP puts together around it. Either is shared by all
-        losses, models and stages of one shape. Call it with a few fixed shapes only: each costs seconds, and backward another few.
+        On a CPU it is one block: a quarter of the graph, as fast, and shared by all layers. On a GPU it is the trunk, captured, because
+        there a small model waits for launches; among ranks a block again, whose weights FSDP puts together around it. Either is shared by
+        all losses, models and stages of one shape. Call it with a few fixed shapes only: each costs seconds, and backward another few.
         """
         if not self.compile:
             return function
-        part, run = ("run_trunk", run_trunk) if self.type == "cuda" and not dist.is_initialized() else ("run_block", run_block)
-        compiled = torch.compile(run, dynamic=False)
+        whole = self.type == "cuda" and not dist.is_initialized()
+        part, run = ("run_trunk", run_trunk) if whole else ("run_block", run_block)
+        compiled = self.captured(run) if whole else torch.compile(run, dynamic=False)
 
         def call(model, *arguments):
             setattr(model.model, part, compiled)
+            if whole:
+                torch.compiler.cudagraph_mark_step_begin()  # nobody reads again what an earlier call gave back
             try:
                 return function(model, *arguments)
             finally:
                 setattr(model.model, part, run)  # generation calls the same model with many shapes
         return call
+
+    def captured(self, function: Callable) -> Callable:
+        """A function of tensors of a few fixed shapes, which a GPU then launches at once, as one captured graph; elsewhere itself. What it
+        gives back is overwritten by the next call of `compiled`."""
+        return torch.compile(function, dynamic=False, mode="reduce-overhead") if self.compile and self.type == "cuda" else function
 
 
 def autocast(device_type: str, dtype: torch.dtype | None) -> contextlib.AbstractContextManager:

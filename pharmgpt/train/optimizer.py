@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from torch.optim import AdamW, Muon, Optimizer
 
 from pharmgpt.model.checkpoint import save_tensors, save_weights, write_json
+from pharmgpt.model.device import EAGER, Device
 from pharmgpt.train.parallel import ALONE, Ranks
 
 
@@ -30,13 +31,14 @@ class OptimizerConfig(BaseModel):
 
 
 class StackedMuon(Muon):
-    """torch.optim.Muon, the same to rounding, with matrices of one shape orthogonalised together in `dtype`: one by one they are too
-    small for two cores (54 ms a step became 30 ms at 4M parameters). State and groups are those of torch's. Ranks put their pieces of
-    each matrix together, because an orthogonal whole has no orthogonal pieces; all do the same work on it and keep their own piece."""
+    """torch.optim.Muon, the same to rounding, with matrices of one shape orthogonalised together, in the device's dtype: one by one they
+    are too small for two cores (54 ms a step became 30 ms at 4M parameters). State and groups are those of torch's. Ranks put their pieces
+    of each matrix together, because an orthogonal whole has no orthogonal pieces; all do the same work on it and keep their own piece."""
 
-    def __init__(self, matrices: list[nn.Parameter], *, dtype: torch.dtype, ranks: Ranks = ALONE, **settings: float):
+    def __init__(self, matrices: list[nn.Parameter], *, device: Device = EAGER, ranks: Ranks = ALONE, **settings: float):
         super().__init__(sorted(matrices, key=lambda matrix: tuple(matrix.shape)), **settings)
-        self.dtype, self.ranks = dtype, ranks
+        self.dtype, self.ranks = device.autocast_dtype or torch.float32, ranks
+        self.orthogonalised = device.captured(orthogonalised)
         self.found_inf: Tensor | None = None  # as in torch's fused optimisers: 1 on the device, and nothing is updated
 
     @torch.no_grad()
@@ -47,11 +49,11 @@ class StackedMuon(Muon):
 
     def _update(self, matrices: list[nn.Parameter], shape: torch.Size, group: dict) -> None:
         gradients = [matrix.grad for matrix in matrices]
-        momenta = [self.state[matrix].setdefault("momentum_buffer", torch.zeros_like(matrix)) for matrix in matrices]
+        momenta = [self._momentum(matrix) for matrix in matrices]
         torch._foreach_lerp_(momenta, gradients, 1 - group["momentum"])
         nesterov = torch._foreach_lerp(gradients, momenta, group["momentum"])
         whole = torch.stack([self.ranks.whole(each) for each in nesterov])
-        direction = orthogonalised(whole.to(self.dtype), group["ns_coefficients"], group["ns_steps"])  # (N, rows, columns)
+        direction = self.orthogonalised(whole.to(self.dtype), group["ns_coefficients"], group["ns_steps"])  # (N, rows, columns)
         held, decay = self.found_inf, group["lr"] * group["weight_decay"]
         if held is not None:
             direction, decay = torch.where(held > 0, 0.0, direction), decay * (1 - held)
@@ -59,6 +61,12 @@ class StackedMuon(Muon):
         scale = math.sqrt(max(1, shape[0] / shape[1]))
         pieces = [self.ranks.piece(each, matrix) for each, matrix in zip(direction.to(matrices[0].dtype), matrices, strict=True)]
         torch._foreach_add_(matrices, pieces, alpha=-group["lr"] * scale)
+
+    def _momentum(self, matrix: nn.Parameter) -> Tensor:
+        state = self.state[matrix]
+        if "momentum_buffer" not in state:
+            state["momentum_buffer"] = torch.zeros_like(matrix)
+        return state["momentum_buffer"]
 
 
 def orthogonalised(x: Tensor, coefficients: tuple[float, float, float], steps: int) -> Tensor:
@@ -87,11 +95,9 @@ def split_parameters(model: nn.Module) -> tuple[list[nn.Parameter], list[nn.Para
     return matrices, rest
 
 
-def make_optimizers(model: nn.Module, config: OptimizerConfig, dtype: torch.dtype | None = None,
-                    ranks: Ranks = ALONE) -> dict[str, Optimizer]:
-    """`dtype` is the compute dtype of the device; None is fp32."""
+def make_optimizers(model: nn.Module, config: OptimizerConfig, device: Device = EAGER, ranks: Ranks = ALONE) -> dict[str, Optimizer]:
     matrices, rest = split_parameters(model)
-    muon = StackedMuon(matrices, lr=config.muon_lr, weight_decay=config.muon_weight_decay, dtype=dtype or torch.float32, ranks=ranks)
+    muon = StackedMuon(matrices, lr=config.muon_lr, weight_decay=config.muon_weight_decay, device=device, ranks=ranks)
     return {"muon": muon,
             "adamw": AdamW(rest, lr=config.adamw_lr, betas=config.adamw_betas, weight_decay=config.adamw_weight_decay, fused=True)}
 

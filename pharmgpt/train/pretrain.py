@@ -51,7 +51,7 @@ def pretrain(config: PretrainConfig, tokenizer: Tokenizer, documents: Iterable[D
 
     shape = config.model.model_copy(update={"vocab_size": tokenizer.vocab_size})
     model = sharded(Transformer.initialise(shape, seed).to(device.type), ranks, device.type)
-    optimizers = make_optimizers(model, config.optimizer, device.autocast_dtype, ranks)
+    optimizers = make_optimizers(model, config.optimizer, device, ranks)
     state = TrainState(model, optimizers, ranks=ranks)
     log.truncate(states.resume(out, state))
     data = batches(segments, config.rows, config.row_tokens, seed, start_step=state.step)

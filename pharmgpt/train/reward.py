@@ -61,7 +61,7 @@ def train_reward(config: RewardConfig, tokenizer: Tokenizer, start: Path, pairs:
     segments, ledger = pair_segments(judge, pairs, config.row_tokens)
     if ranks.leads:
         ledger.write(out)
-    optimizers = make_optimizers(model, config.optimizer, device.autocast_dtype, ranks)
+    optimizers = make_optimizers(model, config.optimizer, device, ranks)
     state = TrainState(model, optimizers, ranks=ranks)
     log.truncate(states.resume(out, state))
     data = itertools.islice(pair_batches(segments, config.rows, config.row_tokens, seed), state.step, None)

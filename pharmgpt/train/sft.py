@@ -61,7 +61,7 @@ def sft(config: SftConfig, tokenizer: Tokenizer, start: Path, conversations: Ite
     bytes_of = torch.tensor(tokenizer.token_bytes(), dtype=torch.float32)  # (V,)
 
     model = sharded(load_model(start).to(device.type), ranks, device.type)
-    optimizers = make_optimizers(model, config.optimizer, device.autocast_dtype, ranks)
+    optimizers = make_optimizers(model, config.optimizer, device, ranks)
     state = TrainState(model, optimizers, ranks=ranks)
     log.truncate(states.resume(out, state))
     spoken = batches(segments, spoken_rows, config.row_tokens, seed, start_step=state.step)
