@@ -291,7 +291,7 @@ def examine(run: Path | None, chosen: str, console: Console) -> dict:
 
 LESSON = "Can I use metformin if my eGFR is 28?"
 COLUMNS = ("gold_seen", "gold_held_drugs", "decision_seen", "decision_held_drugs", "unsafe_rate")
-ALSO = {"pretrain": ("cloze_seen", "cloze_held_drugs", "bits_per_byte"), "experts": ("gold_best", "gold_mean"),
+ALSO = {"pretrain": ("cloze_seen", "cloze_held_drugs", "cloze_foreign_held_drugs", "bits_per_byte"), "experts": ("gold_best", "gold_mean"),
         "sft": ("interaction_sensitivity", "interaction_specificity"),
         "reward": ("pair_accuracy_seen", "pair_accuracy_held_drugs", "safe_over_dangerous", "ece"),
         "ppo": ("gain_seen", "gain_held_drugs", "over_best_expert_seen", "kl")}

@@ -245,7 +245,9 @@ def monitor(kb: KnowledgeBase, questions: Sequence[Question]):
 def exam_pretrain(line: Line, out: Path, log: Log) -> None:
     sheets = suite.sit_cloze(line.model("pretrain"), line.tokenizer(), line.records("cloze", Cloze), line.device.autocast_dtype)
     write_jsonl(out / "transcripts.jsonl", sheets)
-    scores = {f"cloze_{pool}": suite.cloze_score([sheet for sheet in sheets if sheet.pool == pool]) for pool in ("seen", "held_drugs")}
+    wordings = {"exam": "cloze", "foreign": "cloze_foreign", "dev": "cloze_dev"}
+    scores = {f"{name}_{pool}": suite.cloze_score([sheet for sheet in sheets if (sheet.wordings, sheet.pool) == (whose, pool)])
+              for whose, name in wordings.items() for pool in ("seen", "held_drugs")}
     start, last = _said(line, "pretrain", "ln_vocab")[0], _said(line, "pretrain", "dev_loss")[-1]
     scores["nats_per_token"] = Score(last["dev_loss"], None, None, start["ln_vocab"], start["unigram_entropy"])
     scores["bits_per_byte"] = Score(last["dev_bits_per_byte"], None, None, None, None)

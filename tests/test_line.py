@@ -25,7 +25,8 @@ ANSWERING = [
     "interaction_specificity", "decision_ece",
 ]
 PROMISED = {
-    "pretrain": ["bits_per_byte", "nats_per_token", "cloze_seen", "cloze_held_drugs"],
+    "pretrain": ["bits_per_byte", "nats_per_token", "cloze_seen", "cloze_held_drugs", "cloze_foreign_seen",
+                 "cloze_foreign_held_drugs", "cloze_dev_seen", "cloze_dev_held_drugs"],
     "sft": ANSWERING,
     "reward": ["pair_accuracy_seen", "pair_accuracy_held_drugs", "pair_accuracy_onpolicy", "safe_over_dangerous", "ece",
                "length_only_accuracy"],

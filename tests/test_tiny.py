@@ -68,10 +68,11 @@ def test_the_base_models_completions_can_be_recounted_too(tiny):
     out, _ = tiny
     scores = json.loads((out / "results.json").read_text())["stages"]["pretrain"]
     sheets = [json.loads(line) for line in (out / "exam/pretrain/transcripts.jsonl").read_text(encoding="utf-8").splitlines()]
-    for pool in ("seen", "held_drugs"):
+    for name, wordings, pool in (("cloze_seen", "exam", "seen"), ("cloze_held_drugs", "exam", "held_drugs"),
+                                 ("cloze_foreign_seen", "foreign", "seen"), ("cloze_dev_held_drugs", "dev", "held_drugs")):
         kinds = {}
         for sheet in sheets:
-            if sheet["pool"] == pool:
+            if (sheet["wordings"], sheet["pool"]) == (wordings, pool):
                 assert not sheet["right"] or sheet["said"].split()[0].startswith(sheet["answer"].split()[0])
                 kinds.setdefault(sheet["kind"], []).append(sheet["right"])
-        assert scores[f"cloze_{pool}"]["value"] == pytest.approx(sum(sum(right) / len(right) for right in kinds.values()) / len(kinds))
+        assert scores[name]["value"] == pytest.approx(sum(sum(right) / len(right) for right in kinds.values()) / len(kinds))

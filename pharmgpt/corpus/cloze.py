@@ -1,67 +1,53 @@
-"""Cloze items: sentences cut before their answer, in frames that no document uses.
+"""Cloze items: sentences cut before their answer, in frames that no document uses: data/cloze/<wordings>/<kind>.txt, one a line.
 
-Greedy continuation must begin with the answer. A comparison item states the limit and asks for the side, as an answer has to find it; the
-values are those that no document and no training question uses.
+"exam" frames are ours, and ours sound alike; "foreign" ones were written by somebody who saw no text of ours; "dev" ones likewise, and
+recipes and documents are tuned on those. Greedy continuation must begin with the answer, which follows a frame after a space. A comparison
+item states the limit and asks for the side, as an answer has to find it; its values are in no document and no training question.
 """
 from collections.abc import Iterator
+from functools import lru_cache
+from importlib.resources import files
 from random import Random
+from typing import get_args
 
 from pharmgpt.corpus.cases import part_of_value
 from pharmgpt.corpus.phrasing import DONE, Band, band_text, bands, capital, limits, number
 from pharmgpt.corpus.split import Split
 from pharmgpt.corpus.topics.settings import STATE
 from pharmgpt.knowledge.schema import Drug, KnowledgeBase
-from pharmgpt.text.records import Cloze, Pool
+from pharmgpt.text.records import Cloze, Part, Pool, Wordings
 
 PER_DRUG = 4  # items of one kind for one drug at most
-# The answer follows each frame after a space.
-FRAMES: dict[str, tuple[str, ...]] = {
-    "threshold": (
-        "From the renal desk about {drug}: this drug is {done} as soon as {measure} is below",
-        "In short, {drug} is {done} for kidneys whose {measure} is below",
-        "Our kidney protocol has {drug} {done} in everyone with {measure} below",
-        "{Drug} was looked up, and the page said {done} for {measure} below",
-    ),
-    "action": (
-        "The protocol covers {drug} too: for {band}, {drug} is",
-        "A trainee checks {drug} in a person with {band} and learns that {drug} is",
-        "Looking at {drug} and at {band}, the team agrees that {drug} is",
-        "Today's question was {drug} given {band}; by the book {drug} is",
-    ),
-    "pregnancy": (
-        "She is expecting and {drug} came up; by the book {drug} in pregnancy is",
-        "The obstetric team looked up {drug} and read that in pregnancy {drug} is",
-        "Before conception we go through {drug}: once in pregnancy, {drug} is",
-        "A pregnant colleague wondered about {drug}; in pregnancy {drug} is",
-    ),
-    "comparison": (
-        "Checking {drug} against its limit of {limit}, the team sees that {value} is",
-        "The laboratory sent {value}; since {drug} has {limit} as its limit, {value} is",
-        "With {limit} as the limit for {drug}, a value of {value} is",
-        "{Drug} is under discussion, {limit} is the limit, and this morning's {value} is",
-    ),
-}
 
 
 def cloze_items(kb: KnowledgeBase, split: Split, seed: int) -> list[Cloze]:
-    """Items of all four kinds about every drug that has the fact, in both pools."""
+    """Items of all four kinds in all wordings about every drug that has the fact, in both pools."""
     items = []
     pools: tuple[tuple[Pool, tuple[str, ...]], ...] = (("seen", split.seen), ("held_drugs", split.held))
-    for pool, drug_ids in pools:
-        for drug_id in drug_ids:
-            items += _of_drug(kb.drugs[drug_id], pool, Random(f"cloze {seed} {drug_id}"))
+    for wordings in get_args(Wordings):
+        for pool, drug_ids in pools:
+            for drug_id in drug_ids:
+                items += _of_drug(kb.drugs[drug_id], wordings, pool, Random(f"cloze {seed} {drug_id}"))
     return items
 
 
-def _of_drug(drug: Drug, pool: Pool, rng: Random) -> Iterator[Cloze]:
+def _of_drug(drug: Drug, wordings: Wordings, pool: Pool, rng: Random) -> Iterator[Cloze]:
+    part = "dev" if wordings == "dev" else "exam"
     made = {"threshold": list(_thresholds(drug)), "action": list(_actions(drug)), "pregnancy": list(_pregnancy(drug)),
-            "comparison": list(_comparisons(drug, rng))}
+            "comparison": list(_comparisons(drug, part, rng))}
     for kind, facts in made.items():
-        wanted = [(fact, at) for at in range(len(FRAMES[kind])) for fact in facts]
+        frames = _frames(wordings, kind)
+        wanted = [(fact, at) for at in range(len(frames)) for fact in facts]
         chosen = wanted if len(wanted) <= PER_DRUG else rng.sample(wanted, PER_DRUG)
         for (slots, answer, fact_ids), at in chosen:
-            prefix = FRAMES[kind][at].format(drug=drug.name, Drug=capital(drug.name), **slots)
-            yield Cloze(f"cloze.{kind}.{drug.id}.{at}.{_tag(slots)}", prefix, f" {answer}", kind, pool, (drug.id,), fact_ids)
+            prefix = frames[at].format(drug=drug.name, Drug=capital(drug.name), **slots)
+            yield Cloze(f"cloze.{wordings}.{kind}.{drug.id}.{at}.{_tag(slots)}", prefix, f" {answer}", kind, pool, (drug.id,), fact_ids,
+                        wordings)
+
+
+@lru_cache
+def _frames(wordings: Wordings, kind: str) -> tuple[str, ...]:
+    return tuple((files("pharmgpt.corpus") / "data" / "cloze" / wordings / f"{kind}.txt").read_text(encoding="utf-8").splitlines())
 
 
 def _tag(slots: dict[str, str]) -> str:
@@ -90,11 +76,11 @@ def _pregnancy(drug: Drug) -> Iterator[Fact]:
         yield {}, STATE[drug.pregnancy.action], (f"{drug.id}.pregnancy",)
 
 
-def _comparisons(drug: Drug, rng: Random) -> Iterator[Fact]:
+def _comparisons(drug: Drug, part: Part, rng: Random) -> Iterator[Fact]:
     for low, high in limits(drug):
         for band, side in ((low, "below"), (high, "above")):
             values = [value for value in range(max(5, int(low.below) - 25), int(low.below) + 40)
-                      if value != low.below and (value < low.below) == (side == "below") and part_of_value(drug.id, value) == "exam"]
+                      if value != low.below and (value < low.below) == (side == "below") and part_of_value(drug.id, value) == part]
             if values:
                 yield {"limit": number(low.below), "value": str(rng.choice(values))}, side, _ids(drug, band)
 

@@ -153,6 +153,7 @@ class ClozeSheet:
     said: str
     right: bool
     cluster: str
+    wordings: str = "exam"
 
 
 def sit_cloze(model: Transformer, tokenizer: Tokenizer, items: Sequence[Cloze], dtype: torch.dtype | None) -> list[ClozeSheet]:
@@ -162,7 +163,7 @@ def sit_cloze(model: Transformer, tokenizer: Tokenizer, items: Sequence[Cloze], 
                       end_id=tokenizer.end_of_text_id, dtype=dtype)
     said = [tokenizer.decode(one.ids) for one in spoken]
     return [ClozeSheet(item.id, item.kind, item.pool, item.prefix, item.answer, text, _begins(text, item.answer),
-                       "+".join(item.drugs) or item.id) for item, text in zip(items, said, strict=True)]
+                       "+".join(item.drugs) or item.id, item.wordings) for item, text in zip(items, said, strict=True)]
 
 
 def cloze_score(sheets: Sequence[ClozeSheet]) -> Score:

@@ -24,7 +24,8 @@ GROUPS = {
     "Knowing when not to answer": ("emergency", "refusal_harmful", "abstain_unknown"),
     "What PPO changed": ("gain_seen", "gain_held_drugs", "over_best_expert_seen", "kl"),
     "Sampled at temperature 1": ("gold_seen_t1", "gold_held_drugs_t1", "gain_seen_t1", "gain_held_drugs_t1", "decision_ece"),
-    "The base model, before it can converse": ("cloze_seen", "cloze_held_drugs", "nats_per_token", "bits_per_byte"),
+    "The base model, before it can converse": ("cloze_seen", "cloze_held_drugs", "cloze_foreign_seen", "cloze_foreign_held_drugs",
+                                               "nats_per_token", "bits_per_byte"),
 }
 MARKS = {"supported": "✓", "contradicted": "✗", "unknown": "?"}
 EXAMPLES, WORST = 6, 3

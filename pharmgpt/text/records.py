@@ -12,6 +12,7 @@ from typing import Literal, TypeVar
 from pydantic import TypeAdapter, ValidationError
 
 Pool = Literal["seen", "held_drugs"]
+Wordings = Literal["exam", "foreign", "dev"]  # whose frames a cloze item is in
 Part = Literal["train", "dev", "exam"]
 R = TypeVar("R")
 
@@ -108,6 +109,7 @@ class Cloze:
     pool: Pool
     drugs: tuple[str, ...] = ()
     fact_ids: tuple[str, ...] = ()
+    wordings: Wordings = "exam"
 
 
 @dataclass(frozen=True, slots=True)
