@@ -24,25 +24,29 @@ __all__ = ["WEIGHTS", "cloze_items", "documents", "topics"]
 
 # topic → share of the documents, in parts of their sum
 WEIGHTS: dict[str, float] = {
-    "renal_case": 11, "renal_limit": 8, "renal_bands": 8, "renal_section": 3, "renal_drill": 3, "renal_free": 2,
-    "pregnancy": 8.5, "lactation": 1, "hepatic": 1,
+    "renal_case": 11, "renal_limit": 4, "renal_bands": 4, "renal_section": 3, "renal_drill": 2, "renal_free": 2,
+    "limit_account": 4, "band_account": 4, "side_account": 2.5,
+    "pregnancy": 4, "pregnancy_account": 4.5, "lactation": 1, "hepatic": 1,
     "contraindication": 5.5, "unlisted_condition": 4.5, "symptom": 4, "sign": 0.5,
     "profile": 3, "class": 1.5, "harm": 7, "monitoring": 5, "name": 4.5, "alternative": 3,
-    "pair": 7, "pair_chain": 4, "pair_free": 4, "pair_digest": 10, "pair_check": 10, "pair_asked": 10, "class_rule": 1.5,
+    "pair": 4, "pair_account": 3.5, "pair_chain": 4, "pair_free": 2.5, "free_account": 2, "pair_digest": 10, "pair_check": 10,
+    "pair_asked": 10, "class_rule": 1.5,
     "list": 3, "list_free": 2, "list_asked": 6,
     "unknown": 1, "missing": 1, "emergency": 0.8, "refusal": 0.6, "careless": 5,
 }
 
 
-ABOUT_ONE_DRUG = ("renal_case", "renal_limit", "renal_bands", "renal_section", "renal_drill", "renal_free", "pregnancy", "lactation",
-                  "hepatic", "contraindication", "unlisted_condition", "symptom", "profile", "harm", "monitoring", "name", "class_rule")
+ABOUT_ONE_DRUG = ("renal_case", "renal_limit", "renal_bands", "renal_section", "renal_drill", "renal_free", "limit_account",
+                  "band_account", "side_account", "pregnancy", "pregnancy_account", "lactation", "hepatic", "contraindication",
+                  "unlisted_condition", "symptom", "profile", "harm", "monitoring", "name", "class_rule")
 PASSAGES = ((1, 0.5), (2, 0.3), (3, 0.2))  # how many passages about its drug a document holds, and how often
 LOWER_CASE = 0.5  # drug names are one token then, as within sentences and in answers
 
 
 # topic → the family of questions that its facts answer. Calls ask in train wordings, about held drugs too: a document may hold any drug.
-ASKED = {"renal_case": "renal", "renal_free": "renal", "pregnancy": "pregnancy", "contraindication": "contraindication",
-         "unlisted_condition": "contraindication", "monitoring": "monitoring", "symptom": "symptom", "pair": "interaction",
+ASKED = {"renal_case": "renal", "renal_free": "renal", "pregnancy": "pregnancy", "pregnancy_account": "pregnancy",
+         "contraindication": "contraindication", "unlisted_condition": "contraindication", "monitoring": "monitoring",
+         "symptom": "symptom", "pair": "interaction",
          "pair_chain": "interaction", "pair_free": "interaction", "pair_asked": "interaction",
          "list": "medication_list", "list_free": "medication_list", "list_asked": "medication_list"}
 

@@ -21,7 +21,7 @@ from pharmgpt.text.chat import as_call
 # After a full stop or question mark, unless the letter belongs to an abbreviation (C. difficile) or a word of its own shape (eGFR).
 SENTENCE_START = re.compile(r"(?<=[a-z0-9)]\. |[a-z0-9)]\? )[a-z](?![A-Z])")
 Genres = Mapping[str, Sequence[str]]  # genre → frames
-SPOKEN = frozenset(("monograph", "label_section", "leaflet", "case_note", "interaction_bulletin", "symptom_note"))
+SPOKEN = frozenset(("account", "monograph", "label_section", "leaflet", "case_note", "interaction_bulletin", "symptom_note"))
 CALL_SHARE = 0.5
 Slots = dict[str, str]
 

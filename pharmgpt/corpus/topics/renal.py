@@ -11,6 +11,7 @@ from pharmgpt.corpus.cases import part_of_value, renal_alternatives
 from pharmgpt.corpus.facts import FactBook, drug_slots, instead_facts, instead_names, instead_slots
 from pharmgpt.corpus.frames import Case, Topic, Varied, by_name, step
 from pharmgpt.corpus.phrasing import DONE, Band, band_text, bands, capital, limits, listed, number
+from pharmgpt.corpus.wordings import accounts
 from pharmgpt.knowledge.schema import Drug
 
 WORD = {"avoid": "avoid", "reduce": "reduce the dose", "monitor": "monitor", "none": "no change"}
@@ -144,6 +145,11 @@ def topics(book: FactBook) -> dict[str, Topic]:
         Topic("renal_free", [[Case("free", (drug.id,), _drug(book, drug), _free_facts(drug))] for drug in free],
               {"free": (step("f", FREE),)},
               _any_value, frozenset(("value", "value2"))),
+        Topic("limit_account", [list(_limit_slots(book, drug)) for drug in limited],
+              {"limit": (step("l", accounts("limit")), *tails[0:1], *tails[2:])}),
+        Topic("band_account", [list(_band_slots(book, drug)) for drug in limited], {"band": (step("b", accounts("band")), *tails)}),
+        Topic("side_account", [list(_limit_slots(book, drug)) for drug in limited], {"limit": (step("s", accounts("side")),)}, _a_side,
+              frozenset(("value", "side"))),
     )
 
 
@@ -269,3 +275,8 @@ def _four_values(case: Case, rng: Random) -> Varied:
         used.add(value)
         slots |= {f"v{at}": str(value), f"s{at}": side, f"d{at}": WORD[band.action]}
     return Varied(slots)
+
+
+def _a_side(case: Case, rng: Random) -> Varied:
+    band, side = rng.choice(tuple(zip(case.data, ("below", "above"), strict=True)))
+    return Varied({"value": str(value_in(case.drugs[0], band, rng)), "side": side})

@@ -1,8 +1,11 @@
 """Pregnancy, breastfeeding and liver disease: what is done with a drug there, why, and what else there is."""
+from dataclasses import replace
+
 from pharmgpt.corpus.cases import alternatives
 from pharmgpt.corpus.facts import FactBook, drug_slots, instead_facts, instead_names, instead_slots
-from pharmgpt.corpus.frames import Case, Topic, by_name, step
+from pharmgpt.corpus.frames import Case, Genres, Topic, by_name, step
 from pharmgpt.corpus.split import avoided_in_pregnancy
+from pharmgpt.corpus.wordings import accounts
 from pharmgpt.knowledge.schema import Advice, Drug
 
 STATE = {"avoid": "avoided", "reduce": "reduced", "monitor": "monitored", "none": "safe"}
@@ -45,14 +48,17 @@ INSTEAD = ("Instead of {drug}: {instead}.", "{instead} would take its place.", "
 
 
 def topics(book: FactBook) -> dict[str, Topic]:
-    return by_name(*(_topic(book, setting) for setting in SETTINGS))
+    told = _topic(book, "pregnancy", accounts("pregnancy"))
+    return by_name(*(_topic(book, setting, _frames(setting)) for setting in SETTINGS), replace(told, name="pregnancy_account"))
 
 
-def _topic(book: FactBook, setting: str) -> Topic:
+def _frames(setting: str) -> Genres:
     words = SETTINGS[setting]
-    frames = {genre: tuple(text.replace("WHO", words["who"]) for text in texts if setting != "hepatic"
-                           or not text.startswith(NOT_FOR_LIVER))
-              for genre, texts in ADVICE.items()}
+    return {genre: tuple(text.replace("WHO", words["who"]) for text in texts if setting != "hepatic" or not text.startswith(NOT_FOR_LIVER))
+            for genre, texts in ADVICE.items()}
+
+
+def _topic(book: FactBook, setting: str, frames: Genres) -> Topic:
     groups = [[_case(book, drug, setting, getattr(drug, setting))] for drug in book.kb.drugs.values() if getattr(drug, setting)]
     instead = (step("i", INSTEAD, 0.4),) if setting == "pregnancy" else ()
     return Topic(setting, groups, {"advice": (step("a", frames), step("w", WHY, 0.45), *instead)})
