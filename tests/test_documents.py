@@ -1,6 +1,7 @@
 """Pretraining documents: true, evenly about all drugs, deterministic, and in sentences of their own."""
 import re
 from collections import Counter
+from importlib.resources import files
 from itertools import groupby, product
 from random import Random
 from statistics import mean
@@ -282,6 +283,22 @@ def test_cloze_frames_are_used_in_no_document(kb, split, frames_made, mask):
     all_grams = set().union(*(grams(text, 8) for text in frames_made))
     for item in cloze_items(kb, split, seed=1):
         assert not grams(mask(item.prefix), 8) & all_grams, item
+
+
+def test_no_persons_wording_in_documents_shares_six_words_with_a_cloze_frame():
+    data = files("pharmgpt.corpus") / "data"
+
+    def six_words(frame):
+        return grams(re.sub(r"\{\w+\}", " _ ", frame).lower(), 6)
+    cloze = [frame for wordings in (data / "cloze").iterdir() for kind in wordings.iterdir() for frame in lines_of(kind)]
+    examined = set().union(*map(six_words, cloze))
+    told = [frame for fact in (data / "documents").iterdir() for frame in lines_of(fact)]
+    assert len(told) == len(set(told)) > 900 and len(cloze) == len(set(cloze))
+    assert [frame for frame in told if six_words(frame) & examined] == []
+
+
+def lines_of(path):
+    return path.read_text(encoding="utf-8").splitlines()
 
 
 def test_documents_share_no_sentence_frame_with_dev_or_exam_questions_or_with_experts(kb, split, made, frames_made, mask):
