@@ -29,8 +29,7 @@ WEIGHTS: dict[str, float] = {
     "pregnancy": 4, "pregnancy_account": 4.5, "lactation": 1, "hepatic": 1,
     "contraindication": 5.5, "unlisted_condition": 4.5, "symptom": 4, "sign": 0.5,
     "profile": 3, "class": 1.5, "harm": 7, "monitoring": 5, "name": 4.5, "alternative": 3,
-    "pair": 4, "pair_account": 3.5, "pair_chain": 4, "pair_free": 2.5, "free_account": 2, "pair_digest": 10, "pair_check": 10,
-    "pair_asked": 10, "class_rule": 1.5,
+    "pair": 7, "pair_chain": 4, "pair_free": 4, "pair_digest": 10, "pair_check": 10, "pair_asked": 10, "class_rule": 1.5,
     "list": 3, "list_free": 2, "list_asked": 6,
     "unknown": 1, "missing": 1, "emergency": 0.8, "refusal": 0.6, "careless": 5,
 }

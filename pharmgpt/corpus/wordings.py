@@ -7,6 +7,6 @@ from importlib.resources import files
 
 
 def accounts(fact: str) -> dict[str, tuple[str, ...]]:
-    """Genre → the frames of a fact: "limit", "band", "side", "pregnancy", "pair" or "free"."""
+    """Genre → the frames of a fact: "limit", "band", "side" or "pregnancy"."""
     path = files("pharmgpt.corpus") / "data" / "documents" / f"{fact}.txt"
     return {"account": tuple(path.read_text(encoding="utf-8").splitlines())}

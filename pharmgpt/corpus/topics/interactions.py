@@ -11,7 +11,6 @@ from pharmgpt.corpus.facts import FactBook, instead_names, instead_slots
 from pharmgpt.corpus.frames import Case, Topic, Varied, by_name, step
 from pharmgpt.corpus.phrasing import capital, listed, plural, with_article
 from pharmgpt.corpus.sentences import pair_fact, pairs_in_turn
-from pharmgpt.corpus.wordings import accounts
 from pharmgpt.knowledge.rules import Finding
 from pharmgpt.knowledge.schema import Drug, KnowledgeBase
 
@@ -101,8 +100,6 @@ def topics(book: FactBook) -> dict[str, Topic]:
         Topic("pair", pairs, {"pair": (step("p", PAIR), *tail)}),
         Topic("pair_chain", [list(_chains(book, a, b)) for a, b in ruled], {"pair": (step("c", CHAIN), *tail)}),
         Topic("pair_free", [[_free(book, a, b), _free(book, b, a)] for a, b in free], {"free": (step("f", FREE),)}),
-        Topic("pair_account", pairs, {"pair": (step("a", accounts("pair")), *tail)}),
-        Topic("free_account", [[_free(book, a, b), _free(book, b, a)] for a, b in free], {"free": (step("a", accounts("free")),)}),
         Topic("pair_digest", [[_digest(book, drug)] for drug in book.kb.drugs.values()], {"digest": (step("d", DIGEST),)}, _rows(book),
               frozenset(("rows", "bars"))),
         Topic("pair_check", [[Case("check", (), {})]], {"check": (step("k", CHECK),)}, _checked(ruled, free, book), frozenset(("rows",))),
