@@ -5,8 +5,6 @@ recipes and documents are tuned on those. Greedy continuation must begin with th
 item states the limit and asks for the side, as an answer has to find it; its values are in no document and no training question.
 """
 from collections.abc import Iterator
-from functools import lru_cache
-from importlib.resources import files
 from random import Random
 from typing import get_args
 
@@ -14,6 +12,7 @@ from pharmgpt.corpus.cases import part_of_value
 from pharmgpt.corpus.phrasing import DONE, Band, band_text, bands, capital, limits, number
 from pharmgpt.corpus.split import Split
 from pharmgpt.corpus.topics.settings import STATE
+from pharmgpt.corpus.wordings import wordings
 from pharmgpt.knowledge.schema import Drug, KnowledgeBase
 from pharmgpt.text.records import Cloze, Part, Pool, Wordings
 
@@ -24,30 +23,24 @@ def cloze_items(kb: KnowledgeBase, split: Split, seed: int) -> list[Cloze]:
     """Items of all four kinds in all wordings about every drug that has the fact, in both pools."""
     items = []
     pools: tuple[tuple[Pool, tuple[str, ...]], ...] = (("seen", split.seen), ("held_drugs", split.held))
-    for wordings in get_args(Wordings):
+    for whose in get_args(Wordings):
         for pool, drug_ids in pools:
             for drug_id in drug_ids:
-                items += _of_drug(kb.drugs[drug_id], wordings, pool, Random(f"cloze {seed} {drug_id}"))
+                items += _of_drug(kb.drugs[drug_id], whose, pool, Random(f"cloze {seed} {drug_id}"))
     return items
 
 
-def _of_drug(drug: Drug, wordings: Wordings, pool: Pool, rng: Random) -> Iterator[Cloze]:
-    part = "dev" if wordings == "dev" else "exam"
+def _of_drug(drug: Drug, whose: Wordings, pool: Pool, rng: Random) -> Iterator[Cloze]:
+    part = "dev" if whose == "dev" else "exam"
     made = {"threshold": list(_thresholds(drug)), "action": list(_actions(drug)), "pregnancy": list(_pregnancy(drug)),
             "comparison": list(_comparisons(drug, part, rng))}
     for kind, facts in made.items():
-        frames = _frames(wordings, kind)
+        frames = wordings("cloze", whose, kind)
         wanted = [(fact, at) for at in range(len(frames)) for fact in facts]
         chosen = wanted if len(wanted) <= PER_DRUG else rng.sample(wanted, PER_DRUG)
         for (slots, answer, fact_ids), at in chosen:
             prefix = frames[at].format(drug=drug.name, Drug=capital(drug.name), **slots)
-            yield Cloze(f"cloze.{wordings}.{kind}.{drug.id}.{at}.{_tag(slots)}", prefix, f" {answer}", kind, pool, (drug.id,), fact_ids,
-                        wordings)
-
-
-@lru_cache
-def _frames(wordings: Wordings, kind: str) -> tuple[str, ...]:
-    return tuple((files("pharmgpt.corpus") / "data" / "cloze" / wordings / f"{kind}.txt").read_text(encoding="utf-8").splitlines())
+            yield Cloze(f"cloze.{whose}.{kind}.{drug.id}.{at}.{_tag(slots)}", prefix, f" {answer}", kind, pool, (drug.id,), fact_ids, whose)
 
 
 def _tag(slots: dict[str, str]) -> str:

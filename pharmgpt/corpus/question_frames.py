@@ -7,17 +7,16 @@ exam measures is an understanding of words that training did not choose. The les
 """
 from collections.abc import Mapping
 from functools import lru_cache
-from importlib.resources import files
 
+from pharmgpt.corpus.wordings import DATA, wordings
 from pharmgpt.text.records import Part
 
 
 @lru_cache
 def question_frames(part: Part) -> Mapping[str, tuple[str, ...]]:
     """Name → its frames, in the order of the file."""
-    folder = files("pharmgpt.corpus") / "data" / "questions" / part
-    texts = {file.name.removesuffix(".txt"): file.read_text(encoding="utf-8") for file in folder.iterdir()}
-    return {name: tuple(texts[name].splitlines()) for name in sorted(texts)}
+    names = sorted(file.name.removesuffix(".txt") for file in (DATA / "questions" / part).iterdir())
+    return {name: wordings("questions", part, name) for name in names}
 
 
 def in_order(frame: str, a: str, b: str) -> dict[str, str]:

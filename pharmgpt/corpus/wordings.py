@@ -1,12 +1,15 @@
-"""Sentences that state one fact in many people's words: data/documents/<fact>.txt, one frame a line.
+"""Words of many people, one frame a line, in data/: questions (how they ask), documents (how they state a fact), cloze (how they cut one).
 
-Each writer saw nobody else's, nor the development's and the exam's cloze frames. A model that read a fact in twenty wordings only could
-not say it in a foreign one.
+Writers saw nobody else's. A model that read a fact in twenty wordings only could not say it in a foreign one.
 """
+from functools import lru_cache
 from importlib.resources import files
 
+DATA = files("pharmgpt.corpus") / "data"
 
-def accounts(fact: str) -> dict[str, tuple[str, ...]]:
-    """Genre → the frames of a fact: "limit", "band", "side" or "pregnancy"."""
-    path = files("pharmgpt.corpus") / "data" / "documents" / f"{fact}.txt"
-    return {"account": tuple(path.read_text(encoding="utf-8").splitlines())}
+
+@lru_cache
+def wordings(*place: str) -> tuple[str, ...]:
+    """The frames of data/<place>.txt, in the order of the file."""
+    *folders, name = place
+    return tuple(DATA.joinpath(*folders, f"{name}.txt").read_text(encoding="utf-8").splitlines())

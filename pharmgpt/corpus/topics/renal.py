@@ -9,9 +9,9 @@ from random import Random
 
 from pharmgpt.corpus.cases import part_of_value, renal_alternatives
 from pharmgpt.corpus.facts import FactBook, drug_slots, instead_facts, instead_names, instead_slots
-from pharmgpt.corpus.frames import Case, Topic, Varied, by_name, step
+from pharmgpt.corpus.frames import Case, Genres, Topic, Varied, by_name, step
 from pharmgpt.corpus.phrasing import DONE, Band, band_text, bands, capital, limits, listed, number
-from pharmgpt.corpus.wordings import accounts
+from pharmgpt.corpus.wordings import wordings
 from pharmgpt.knowledge.schema import Drug
 
 WORD = {"avoid": "avoid", "reduce": "reduce the dose", "monitor": "monitor", "none": "no change"}
@@ -146,11 +146,15 @@ def topics(book: FactBook) -> dict[str, Topic]:
               {"free": (step("f", FREE),)},
               _any_value, frozenset(("value", "value2"))),
         Topic("limit_account", [list(_limit_slots(book, drug)) for drug in limited],
-              {"limit": (step("l", accounts("limit")), *tails[0:1], *tails[2:])}),
-        Topic("band_account", [list(_band_slots(book, drug)) for drug in limited], {"band": (step("b", accounts("band")), *tails)}),
-        Topic("side_account", [list(_limit_slots(book, drug)) for drug in limited], {"limit": (step("s", accounts("side")),)}, _a_side,
+              {"limit": (step("l", _accounts("limit")), *tails[0:1], *tails[2:])}),
+        Topic("band_account", [list(_band_slots(book, drug)) for drug in limited], {"band": (step("b", _accounts("band")), *tails)}),
+        Topic("side_account", [list(_limit_slots(book, drug)) for drug in limited], {"limit": (step("s", _accounts("side")),)}, _a_side,
               frozenset(("value", "side"))),
     )
+
+
+def _accounts(fact: str) -> Genres:
+    return {"account": wordings("documents", fact)}
 
 
 def _drug(book: FactBook, drug: Drug) -> dict[str, str]:

@@ -5,7 +5,7 @@ from pharmgpt.corpus.cases import alternatives
 from pharmgpt.corpus.facts import FactBook, drug_slots, instead_facts, instead_names, instead_slots
 from pharmgpt.corpus.frames import Case, Genres, Topic, by_name, step
 from pharmgpt.corpus.split import avoided_in_pregnancy
-from pharmgpt.corpus.wordings import accounts
+from pharmgpt.corpus.wordings import wordings
 from pharmgpt.knowledge.schema import Advice, Drug
 
 STATE = {"avoid": "avoided", "reduce": "reduced", "monitor": "monitored", "none": "safe"}
@@ -48,7 +48,7 @@ INSTEAD = ("Instead of {drug}: {instead}.", "{instead} would take its place.", "
 
 
 def topics(book: FactBook) -> dict[str, Topic]:
-    told = _topic(book, "pregnancy", accounts("pregnancy"))
+    told = _topic(book, "pregnancy", {"account": wordings("documents", "pregnancy")})
     return by_name(*(_topic(book, setting, _frames(setting)) for setting in SETTINGS), replace(told, name="pregnancy_account"))
 
 
