@@ -157,6 +157,18 @@ def test_compiling_changes_how_blocks_run_during_the_call_only(monkeypatch):
     assert torch.equal(fast(model, ids), model(ids)) and len(called) == CONFIG.n_layers
 
 
+@pytest.mark.parametrize(("type", "ranks", "part", "captured"), [
+    ("cpu", False, "run_block", False), ("cuda", False, "run_trunk", True), ("cuda", True, "run_block", False)])
+def test_one_gpu_captures_the_trunk_and_all_else_compiles_a_block(monkeypatch, type, ranks, part, captured):
+    compiled = []
+    monkeypatch.setattr(torch, "compile", lambda function, dynamic, mode=None: compiled.append((function.__name__, mode)) or function)
+    monkeypatch.setattr("torch.distributed.is_initialized", lambda: ranks)
+    device = Device(type, compile=True)
+    device.compiled(Transformer.hidden)
+    assert compiled == [(part, "reduce-overhead" if captured else None)]
+    assert device.captures is captured
+
+
 @pytest.mark.parametrize(("amx", "avx512_bf16", "dtype"), [
     (True, True, torch.bfloat16), (False, True, torch.bfloat16), (False, False, None)])
 def test_a_cpu_trains_in_bf16_where_it_multiplies_bf16(monkeypatch, amx, avx512_bf16, dtype):

@@ -38,13 +38,12 @@ class Device:
         """
         if not self.compile:
             return function
-        whole = self.type == "cuda" and not dist.is_initialized()
-        part, run = ("run_trunk", run_trunk) if whole else ("run_block", run_block)
-        compiled = self.captured(run) if whole else torch.compile(run, dynamic=False)
+        part, run = ("run_trunk", run_trunk) if self.captures else ("run_block", run_block)
+        compiled = self.captured(run) if self.captures else torch.compile(run, dynamic=False)
 
         def call(model, *arguments):
             setattr(model.model, part, compiled)
-            if whole:
+            if self.captures:
                 torch.compiler.cudagraph_mark_step_begin()  # nobody reads again what an earlier call gave back
             try:
                 return function(model, *arguments)
@@ -52,10 +51,15 @@ class Device:
                 setattr(model.model, part, run)  # generation calls the same model with many shapes
         return call
 
+    @property
+    def captures(self) -> bool:
+        """Whether graphs are captured: on one GPU. Among several it was never tried."""
+        return self.compile and self.type == "cuda" and not dist.is_initialized()
+
     def captured(self, function: Callable) -> Callable:
         """A function of tensors of a few fixed shapes, which a GPU then launches at once, as one captured graph; elsewhere itself. What it
-        gives back is overwritten by the next call of `compiled`."""
-        return torch.compile(function, dynamic=False, mode="reduce-overhead") if self.compile and self.type == "cuda" else function
+        gives back is overwritten by the next call of what `compiled` gave."""
+        return torch.compile(function, dynamic=False, mode="reduce-overhead") if self.captures else function
 
 
 def autocast(device_type: str, dtype: torch.dtype | None) -> contextlib.AbstractContextManager:
