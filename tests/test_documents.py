@@ -10,7 +10,7 @@ import pytest
 
 from pharmgpt.corpus.cases import part_of_value
 from pharmgpt.corpus.conversations import demonstrations
-from pharmgpt.corpus.documents import WEIGHTS, cloze_items, documents, topics
+from pharmgpt.corpus.documents import WEIGHTS, WITH_ACCOUNTS, cloze_items, documents, topics
 from pharmgpt.corpus.facts import fact_book
 from pharmgpt.corpus.pairs import Pairs
 from pharmgpt.corpus.phrasing import Band, band_text, bands, capital, limits, listed, slip, with_article
@@ -38,7 +38,7 @@ def split(kb):
 
 @pytest.fixture(scope="module")
 def made(kb, split):
-    return list(documents(kb, split, COUNT, seed=3))
+    return list(documents(kb, split, COUNT, seed=3, accounts=True))
 
 
 @pytest.fixture(scope="module")
@@ -125,7 +125,7 @@ def test_a_slip_changes_a_name_by_one_typing_error():
 
 def test_one_seed_gives_one_corpus_and_another_seed_another(kb, split, made):
     assert list(documents(kb, split, 300, seed=3)) != list(documents(kb, split, 300, seed=4))
-    assert list(documents(kb, split, COUNT, seed=3)) == made
+    assert list(documents(kb, split, COUNT, seed=3, accounts=True)) == made
 
 
 def test_a_split_of_another_base_is_refused(kb, split):
@@ -253,7 +253,7 @@ def test_no_frame_is_dead(kb):
 
 
 def test_every_topic_has_a_weight(kb):
-    assert set(topics(fact_book(kb))) == set(WEIGHTS)
+    assert set(topics(fact_book(kb))) == set(WITH_ACCOUNTS) and not any("account" in name for name in WEIGHTS)
 
 
 # ---- cloze

@@ -29,6 +29,7 @@ class CorpusConfig(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
     held_drugs: int = Field(14, ge=1)
     documents: int = Field(48_000, ge=100)
+    accounts: bool = False  # limits, bands and pregnancy in many people's wordings too: a small model pays for them with decisions
     dev_documents: int = Field(200, ge=10)
     train_per_family: int = Field(400, ge=4)
     dev_per_family: int = Field(12, ge=1)
@@ -42,7 +43,7 @@ def build(kb: KnowledgeBase, config: CorpusConfig, out: Path, seed: int) -> None
     """Write split.json and the records of every stage into `out`."""
     split = split_drugs(kb, config.held_drugs, seed)
     write_atomically(out / "split.json", json.dumps(split._asdict(), indent=1) + "\n")
-    texts = list(documents(kb, split, config.documents + config.dev_documents, seed))
+    texts = list(documents(kb, split, config.documents + config.dev_documents, seed, config.accounts))
     write_jsonl(out / "documents-dev.jsonl", texts[: config.dev_documents])
     write_jsonl(out / "documents.jsonl", texts[config.dev_documents :])
     write_jsonl(out / "cloze.jsonl", cloze_items(kb, split, seed))
