@@ -285,7 +285,7 @@ def test_cloze_frames_are_used_in_no_document(kb, split, frames_made, mask):
         assert not grams(mask(item.prefix), 8) & all_grams, item
 
 
-def test_no_persons_wording_in_documents_shares_six_words_with_a_cloze_frame():
+def test_no_account_in_documents_shares_six_words_with_a_cloze_frame():
     data = files("pharmgpt.corpus") / "data"
 
     def six_words(frame):

@@ -1,6 +1,6 @@
 """Cloze items: sentences cut before their answer, in frames that no document uses: data/cloze/<wordings>/<kind>.txt, one a line.
 
-"exam" frames are ours, and ours sound alike; "foreign" ones were written by somebody who saw no text of ours; "dev" ones likewise, and
+"exam" frames are ours, and ours sound alike; "foreign" ones were written by one who saw no text of ours; "dev" ones likewise, and
 recipes and documents are tuned on those. Greedy continuation must begin with the answer, which follows a frame after a space. A comparison
 item states the limit and asks for the side, as an answer has to find it; its values are in no document and no training question.
 """

@@ -2,7 +2,7 @@
 
 `data/questions/<part>/<name>.txt` holds one frame a line; `name` is a family or family.variant, or what frames are filled with (place,
 thing), followed by (follow_up.value: the second turn of a conversation whose first lacked something) or wrapped in (opener, closer:
-training only). The exam's and development's frames and the training's were written by people who had not seen each other's: what the
+training only). The exam's and development's frames and the training's come from writers who had not seen each other's: what the
 exam measures is an understanding of words that training did not choose. The lesson's question stands first in train/renal.txt.
 """
 from collections.abc import Mapping

@@ -1,4 +1,4 @@
-"""Words of many people, one frame a line, in data/: questions (how they ask), documents (how they state a fact), cloze (how they cut one).
+"""Words of many writers, one frame a line, in data/: questions (how one asks), documents (how one states a fact), cloze (how one cuts it).
 
 Writers saw nobody else's. A model that read a fact in twenty wordings only could not say it in a foreign one.
 """
