@@ -31,7 +31,7 @@ def results(gain=(.1, .05, .15), unsafe=(.12, .06)):
                                            "kl": score(3.2, n=None)}
     return {"meta": {"gold_version": "1", "recipe": "tiny", "seed": 7, "knowledge": "k" * 64, "commit": "0123456789abcdef",
                      "device": "2 cores"},
-            "stages": {"pretrain": {"cloze_seen": score(.41, .36, .46, chance=.22),
+            "stages": {"pretrain": {"cloze_seen": score(.41, .36, .46, chance=.22), "cloze_foreign_seen": score(.29, .25, .33, chance=.22),
                                     "nats_per_token": score(2.2, n=None, chance=math.log(2048), baseline=5.3)},
                        "experts": {"gold_best": score(.55, .5, .6), "gold_mean": score(.4, n=1000), "gold_nurse": score(.38, .3, .46)},
                        "sft": stage_scores(.4, unsafe[0]), "ppo": ppo,
@@ -212,6 +212,11 @@ def test_a_decision_no_better_than_the_commonest_one_is_called_so(tmp_path):
     text = " ".join(said(make_run(tmp_path / "run")))
     assert "not shown to be better than always giving the commonest decision, 31.0\u202f%" in text  # held drugs: 0.28 to 0.38
     assert "(better than always giving the commonest decision, 31.0\u202f%)" in text  # seen drugs: 0.55 to 0.70
+
+
+def test_what_the_base_completes_in_foreign_words_is_said_beside_what_it_completes_in_ours(tmp_path):
+    text = " ".join(said(make_run(tmp_path / "run")))
+    assert "completes 41.0\u202f%" in text and "in the words of a writer who saw no text of ours 29.0\u202f%" in text
 
 
 def test_a_model_that_stops_deciding_is_called_silent(tmp_path):

@@ -159,8 +159,10 @@ def _reading(scores: Scores) -> list[Sentence]:
     cloze = _score(scores, "pretrain", "cloze_seen")
     if cloze is None:
         return []
+    foreign = _score(scores, "pretrain", "cloze_foreign_seen")
+    elsewhere = "" if foreign is None else f"; in the words of a writer who saw no text of ours {_share(foreign)}"
     return [Sentence(f"After reading alone, the base model completes {_share(cloze)} of {_all(cloze)} fact sentences about "
-                     f"seen drugs{_against_chance(cloze, 'always giving the commonest ending')}.")]
+                     f"seen drugs{_against_chance(cloze, 'always giving the commonest ending')}{elsewhere}.")]
 
 
 def _score(scores: Scores, stage: str, name: str) -> Score | None:
