@@ -1,3 +1,6 @@
+import subprocess
+import sys
+
 import pytest
 import torch
 
@@ -121,3 +124,19 @@ def test_sampling_without_a_generator_and_bad_prompts_are_refused():
         generate(model, [[1], []], max_new_tokens=2, end_id=NEVER)
     with pytest.raises(ValueError, match="64 positions"):
         generate(model, [[1] * 60], max_new_tokens=5, end_id=NEVER)
+
+
+def test_saying_a_token_on_a_cpu_loads_no_compiler():
+    """It takes longer to load than to answer."""
+    said = subprocess.run([sys.executable, "-c", SAY], capture_output=True, text=True)
+    assert said.stdout.strip() == "False", said.stderr
+
+
+SAY = """
+import sys
+from pharmgpt.model.generate import generate
+from pharmgpt.model.transformer import ModelConfig, Transformer
+model = Transformer.initialise(ModelConfig(vocab_size=32, d_model=16, n_layers=1, n_heads=1, n_kv_heads=1, head_dim=16, d_ff=16), 0)
+generate(model, [[1, 2]], max_new_tokens=2, end_id=0)
+print("torch._inductor" in sys.modules)
+"""

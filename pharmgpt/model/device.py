@@ -97,13 +97,18 @@ def repeat_to_the_bit() -> None:
 def inference() -> Iterator[None]:
     """No gradients, and of kernels the fast ones: saying a token adds nothing up in an order that could change, but torch cannot know
     that, and would copy the whole cache to write one slot of it."""
-    strict = torch.are_deterministic_algorithms_enabled()
+    with torch.inference_mode(), any_order() if torch.are_deterministic_algorithms_enabled() else contextlib.nullcontext():
+        yield
+
+
+@contextlib.contextmanager
+def any_order() -> Iterator[None]:
+    """Ended by strictness again. Where none was asked for it is not to be entered: the setting alone loads the compiler, for 1.7 s."""
     torch.use_deterministic_algorithms(False)
     try:
-        with torch.inference_mode():
-            yield
+        yield
     finally:
-        torch.use_deterministic_algorithms(strict)
+        torch.use_deterministic_algorithms(True)
 
 
 def product_speed(device: Device, times: int = 12) -> float:
