@@ -103,7 +103,7 @@ def inference() -> Iterator[None]:
 
 @contextlib.contextmanager
 def any_order() -> Iterator[None]:
-    """Ended by strictness again. Where none was asked for it is not to be entered: the setting alone loads the compiler, for 1.7 s."""
+    """Strict kernels off, then on again. Enter it only where they are on: torch loads its compiler to change the setting, for 1.7 s."""
     torch.use_deterministic_algorithms(False)
     try:
         yield
