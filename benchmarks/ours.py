@@ -54,7 +54,7 @@ def generate_rounds(work: Answering, device: Device, out: Path, lap: Callable[[f
     prompts = torch.randint(work.model.vocab_size, (work.answers, work.prompt_tokens), generator=generator).tolist()
     while True:
         said = generate(model, prompts, max_new_tokens=work.new_tokens, end_id=NO_TOKEN, temperature=1.0, generator=generator,
-                        batch_size=work.answers, dtype=device.autocast_dtype)
+                        dtype=device.autocast_dtype)
         lap(sum(len(completion.ids) for completion in said))
 
 

@@ -52,9 +52,10 @@ def contests(device: Device, peers: Path, length: Length) -> Iterator[Contest]:
     yield Contest(f"Training, classroom model: {shape}", "tokens/s", ours("train", work), [
         Peer(peer("HF Trainer, best settings", peers, "hf.py", "train-best", work), 1.6),
         Peer(peer("HF Trainer, as people run it", peers, "hf.py", "train-default", work), 3.0)])
-    work = as_argument(Answering(model, 64), device)
-    yield Contest("Generation: 64 answers, 64 + 64 tokens", "new tokens/s", ours("generate", work), [
-        Peer(peer("HF generate", peers, "hf.py", "generate", work), 4.0)])
+    for answers in (64, 256):
+        work = as_argument(Answering(model, answers), device)
+        yield Contest(f"Generation: {answers} answers, 64 + 64 tokens", "new tokens/s", ours("generate", work), [
+            Peer(peer("HF generate", peers, "hf.py", "generate", work), 4.0)])
     work = as_argument(Answering(model, 32), device)
     yield Contest("A PPO iteration: 32 × (64 + 64) tokens, 4 epochs", "tokens/s", ours("ppo", work), [
         Peer(peer("TRL PPO", peers, "trl_ppo.py", work), 4.0)])

@@ -1,5 +1,6 @@
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 import torch
@@ -62,6 +63,25 @@ def test_rows_that_end_early_do_not_disturb_the_others():
 def test_a_sample_does_not_depend_on_batch_size_or_neighbours():
     model = random_model()
     assert sampled(model, batch_size=64) == sampled(model, batch_size=1) == sampled(model, batch_size=3)
+
+
+def test_cores_side_by_side_say_what_one_says_and_give_their_threads_back():
+    model, alone = random_model(), torch.get_num_threads()
+    many = {"samples_per_prompt": 8, "end_id": NEVER}
+    wanted = sampled(model, **many)
+    try:
+        torch.set_num_threads(3)
+        assert sampled(model, **many) == wanted
+        assert torch.get_num_threads() == 3 == in_a_new_thread(torch.get_num_threads)
+        with pytest.raises(TypeError):  # what goes wrong in a core's thread comes out here
+            generate(model, PROMPTS * 8, max_new_tokens=2, end_id=NEVER, temperature="hot", generator=torch.Generator())
+    finally:
+        torch.set_num_threads(alone)
+
+
+def in_a_new_thread(question):
+    with ThreadPoolExecutor(1) as pool:
+        return pool.submit(question).result()
 
 
 def test_the_same_generator_gives_the_same_samples_and_another_one_others():

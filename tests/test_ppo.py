@@ -8,7 +8,7 @@ import torch
 
 from pharmgpt.model.checkpoint import load_model, save_model
 from pharmgpt.model.device import EAGER
-from pharmgpt.model.generate import BATCH_SIZE
+from pharmgpt.model.generate import MOST
 from pharmgpt.model.scalar_head import RewardModel
 from pharmgpt.model.transformer import ModelConfig, Transformer
 from pharmgpt.text.records import Message, Question
@@ -298,7 +298,7 @@ def test_samples_for_annotators_are_one_line_a_question_and_depend_on_the_seed_o
     write_samples(tmp_path / "samples.jsonl", samples)
     assert [sample.question_id for sample in samples] == ["q0", "q1", "q2"] and all(len(sample.answers) == 4 for sample in samples)
     assert len(set(samples[0].answers)) > 1
-    monkeypatch.setitem(BATCH_SIZE, "cpu", 8)
+    monkeypatch.setitem(MOST, "cpu", 8)
     assert samples == sample_answers(policy, TOKENIZER, PROMPTS[:3], 4, max_new_tokens=6, seed=5, device=EAGER)
     assert len((tmp_path / "samples.jsonl").read_text().splitlines()) == 3
 
