@@ -151,6 +151,7 @@ def test_a_scalar_model_starts_as_a_copy_and_scores_zero():
 
 def test_compiling_changes_how_blocks_run_during_the_call_only(monkeypatch):
     called = []
+    monkeypatch.setattr(torch, "get_num_threads", lambda: 1)
     monkeypatch.setattr(torch, "compile", lambda function, **_: lambda *arguments: called.append(1) or function(*arguments))
     model, ids = random_model(), random_ids(2, 8)
     fast = Device("cpu", compile=True).compiled(lambda model, ids: model(ids))

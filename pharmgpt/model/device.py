@@ -12,6 +12,7 @@ from dataclasses import dataclass
 import torch
 import torch.distributed as dist
 
+from pharmgpt.model.cores import Halves
 from pharmgpt.model.transformer import run_block, run_trunk
 
 GLIBC_M_TRIM_THRESHOLD, GLIBC_M_TOP_PAD, GLIBC_M_MMAP_MAX = -1, -2, -4  # malloc.h
@@ -32,24 +33,31 @@ class Device:
     def compiled(self, function: Callable) -> Callable:
         """`function(model, …)` with the model compiled for the shapes that it is called with; itself where nothing compiles.
 
-        On a CPU it is one block: a quarter of the graph, as fast, and shared by all layers. On a GPU it is the trunk, captured, because
-        there a small model waits for launches; among ranks a block again, whose weights FSDP puts together around it. Either is shared by
-        all losses, models and stages of one shape. Call it with a few fixed shapes only: each costs seconds, and backward another few.
+        On a CPU it is one block: a quarter of the graph, as fast, and shared by all layers; two cores take half of the rows each. On a GPU
+        it is the trunk, captured, because there a small model waits for launches; among ranks a block again, whose weights FSDP puts
+        together around it. Either is shared by all losses, models and stages of one shape. Call it with a few fixed shapes only: each costs
+        seconds, and backward another few.
         """
         if not self.compile:
             return function
-        part, run = ("run_trunk", run_trunk) if self.captures else ("run_block", run_block)
-        compiled = self.captured(run) if self.captures else torch.compile(run, dynamic=False)
+        parts = self._compiled_parts()
 
         def call(model, *arguments):
-            setattr(model.model, part, compiled)
+            vars(model.model).update(parts)
             if self.captures:
                 torch.compiler.cudagraph_mark_step_begin()  # nobody reads again what an earlier call gave back
             try:
                 return function(model, *arguments)
             finally:
-                setattr(model.model, part, run)  # generation calls the same model with many shapes
+                model.model.run_block, model.model.run_trunk = run_block, run_trunk  # generation calls the same model with many shapes
         return call
+
+    def _compiled_parts(self) -> dict[str, Callable]:
+        if self.captures:
+            return {"run_trunk": self.captured(run_trunk)}
+        block = {"run_block": torch.compile(run_block, dynamic=False)}
+        two_cores = self.type == "cpu" and torch.get_num_threads() == 2 and not dist.is_initialized()
+        return block | ({"run_trunk": Halves(run_trunk)} if two_cores else {})
 
     @property
     def captures(self) -> bool:

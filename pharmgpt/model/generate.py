@@ -10,12 +10,12 @@ B rows, P prompt slots, N new tokens, S = P + N, V vocabulary
 import copy
 import math
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
+from pharmgpt.model.cores import side_by_side
 from pharmgpt.model.decoder import Decoder, GraphDecoder, choose
 from pharmgpt.model.device import inference
 from pharmgpt.model.transformer import Transformer
@@ -61,7 +61,7 @@ def generate(model: Transformer, prompts: Sequence[Sequence[int]], *, max_new_to
                 found = complete([prompts[index] for index in chosen], None if uniforms is None else uniforms[sequences])
             return zip(sequences, found, strict=True)
 
-        for said in _side_by_side(say, [order[begin:begin + chunk] for begin in range(0, len(order), chunk)], cores):
+        for said in side_by_side(say, [order[begin:begin + chunk] for begin in range(0, len(order), chunk)], cores):
             for sequence, completion in said:
                 completions[sequence] = completion
     return completions
@@ -114,19 +114,6 @@ def _completer(model: Transformer, chunk: int, copies: int, longest: int, max_ne
 
 def _batch_size(sequences: int, cores: int, on_cpu: bool) -> int:
     return min(MOST["cpu"], max(FEWEST, math.ceil(sequences / cores))) if on_cpu else MOST["cuda"]
-
-
-def _side_by_side(work: Callable[[Sequence[int]], Iterator], chunks: list[Sequence[int]], cores: int) -> Iterator[Iterator]:
-    """`work` of each chunk, in order; each core does one at a time, alone. Two threads that share a step wake each other for every
-    product, which costs more than half of the product does (64 × 256 × 256: 139 µs shared, 63 alone)."""
-    if cores == 1 or len(chunks) <= 1:
-        yield from map(work, chunks)
-        return
-    try:
-        with ThreadPoolExecutor(cores, initializer=torch.set_num_threads, initargs=(1,)) as pool:
-            yield from pool.map(work, chunks)
-    finally:
-        torch.set_num_threads(cores)  # also what threads to come begin with
 
 
 def _until_end(ids: list[int], end_id: int) -> Completion:
