@@ -89,7 +89,7 @@ SECTION = {
 }
 
 BAND = {
-    "label_section": ("{Drug} with {band}: {word}.", "{band}: {drug} is {done}.", "In patients who have {band}, {drug} is {done}.",
+    "label_section": ("{Drug} with {band}: {word}.", "{band}: {drug} is {done}.", "In those who have {band}, {drug} is {done}.",
                       "Guidance on {drug} for {band}: {drug} is {done}."),
     "exam_note": ("What happens to {drug} at {band}? It is {done}.", "{Drug}, {band}, one word: {done}.",
                   "A student who reads about {drug} and {band} notes that {drug} is {done}.",
