@@ -32,7 +32,8 @@ WEIGHTS: dict[str, float] = {
     "list": 3, "list_free": 2, "list_asked": 6,
     "unknown": 1, "missing": 1, "emergency": 0.8, "refusal": 0.6, "careless": 5.5,
 }
-# With accounts, where a fact is said in hundreds of wordings: they take about half of their topics' place.
+# With accounts, where a fact is said in hundreds of wordings: they take about half of their topics' place, and lists, the longest texts,
+# give some.
 WITH_ACCOUNTS = WEIGHTS | {"list_asked": 5, "renal_limit": 4, "renal_bands": 4, "renal_drill": 2, "pregnancy": 4,
                            "limit_account": 4, "band_account": 4, "side_account": 2.5, "pregnancy_account": 4.5}
 
