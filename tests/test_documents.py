@@ -225,7 +225,7 @@ def test_a_call_about_a_pair_names_it_in_the_order_of_its_answer(made):
 def test_callers_type_brands_and_slips_and_are_answered_with_the_name(made):
     asked = asked_pairs(made)
     named = mean(name in call for call, *pair in asked for name in pair)
-    assert .6 < named < .72  # 25 % brands, 10 % slips of long names
+    assert .75 < named < .88  # 15 % brands, 5 % slips of long names
 
 
 def test_rules_are_met_about_as_often_as_their_absence(made):

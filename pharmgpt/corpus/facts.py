@@ -10,7 +10,7 @@ from pharmgpt.corpus.phrasing import as_typed, capital, listed, plural, with_art
 from pharmgpt.knowledge.schema import Drug, KnowledgeBase
 
 MOST_ALTERNATIVES = 2
-BRAND_RATE, SLIP_RATE = 0.25, 0.1  # of the names in a call: a brand that no text answers by its drug stays unknown
+BRAND_RATE, SLIP_RATE = 0.15, 0.05  # of the names in a call: a brand that no text answers by its drug stays unknown
 
 
 @dataclass(frozen=True)
