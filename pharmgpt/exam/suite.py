@@ -33,6 +33,7 @@ class ExamConfig(BaseModel):
     max_new_tokens: int = Field(96, ge=8)
     samples: int = Field(8, ge=2)
     calibration_questions: int = Field(150, ge=10)
+    batch_size: int | None = Field(None, ge=1)  # None: what suits the device
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +72,7 @@ def model_speaker(model: Transformer, tokenizer: Tokenizer, config: ExamConfig, 
         generator = torch.Generator().manual_seed(seed)
         prompts = [render_prompt(question.messages, tokenizer) for question in questions]
         spoken = generate(model, prompts, max_new_tokens=config.max_new_tokens, end_id=tokenizer.end_id, temperature=temperature,
-                          generator=generator, samples_per_prompt=samples, dtype=dtype)
+                          generator=generator, batch_size=config.batch_size, samples_per_prompt=samples, dtype=dtype)
         texts = [Spoken(tokenizer.decode(one.ids).strip(), one.finished) for one in spoken]
         return [texts[i : i + samples] for i in range(0, len(texts), samples)]
 
