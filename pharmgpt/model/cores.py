@@ -8,6 +8,8 @@ B rows, T tokens, D model width
 """
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from functools import cache
+from threading import Barrier
 from typing import Any
 
 import torch
@@ -19,23 +21,29 @@ def side_by_side(work: Callable[[Any], Any], items: Sequence[Any], cores: int) -
     if cores == 1 or len(items) <= 1:
         yield from map(work, items)
         return
-    try:
-        with lone_threads(cores) as pool:
-            yield from pool.map(work, items)
-    finally:
-        torch.set_num_threads(cores)  # also what threads to come begin with
+    yield from lone_threads(cores).map(work, items)
 
 
+@cache
 def lone_threads(count: int) -> ThreadPoolExecutor:
-    """Threads in which torch uses no other."""
-    return ThreadPoolExecutor(count, initializer=torch.set_num_threads, initargs=(1,))
+    """Threads in which torch uses no other. The same ones each time: what a thread has freed, glibc keeps for that thread alone."""
+    threads, pool = torch.get_num_threads(), ThreadPoolExecutor(count, initializer=_be_alone)
+    all_are_there = Barrier(count)  # or the first would take every place
+    list(pool.map(lambda _: all_are_there.wait(), range(count)))
+    torch.set_num_threads(threads)  # what threads to come begin with
+    return pool
+
+
+def _be_alone() -> None:
+    torch.set_num_threads(1)
+    torch.get_num_threads()  # a thread's first look takes over what is set for all
 
 
 class Halves:
     """`run_trunk` for training, its rows halved between two cores: the same outputs and gradients to rounding."""
 
     def __init__(self, run_trunk: Callable[..., Tensor]):
-        self.run_trunk, self.threads = run_trunk, lone_threads(2)
+        self.run_trunk = run_trunk
         self.met: set[tuple] = set()
 
     def __call__(self, trunk: nn.Module, ids: Tensor, positions: Tensor, may_attend: Tensor, caches: None = None) -> Tensor:
@@ -49,9 +57,9 @@ class Halves:
     def of_each(self, work: Callable, parts: Iterable[tuple], *shape: object) -> list:
         """`work` of both parts. What has not met this shape compiles first, and the other core waits for it."""
         if shape in self.met:
-            return list(self.threads.map(work, *zip(*parts, strict=True)))
+            return list(lone_threads(2).map(work, *zip(*parts, strict=True)))
         self.met.add(shape)
-        return [self.threads.submit(work, *part).result() for part in parts]
+        return [lone_threads(2).submit(work, *part).result() for part in parts]
 
 
 class _InHalves(torch.autograd.Function):
