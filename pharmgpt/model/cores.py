@@ -1,7 +1,7 @@
 """The cores of a CPU at work side by side, each alone on one thread.
 
 Two threads that share every operation wake each other for it: of a product of 64 × 256 × 256 that is more than half (139 µs shared, 63
-alone), of a training step a seventh, and more where other programs run. With a part of the rows each they meet twice a step. Compiled
+alone), of a training step some 8 %, and twice that beside a busy program. With a part of the rows each they meet twice a step. Compiled
 kernels hold Python's lock, so more than two would wait for each other: `Halves` is for two.
 
 B rows, T tokens, D model width
