@@ -22,33 +22,39 @@ COMMANDS = (
     Command("pharmgpt --help", ("--help",), "< .3 s"),
     Command("pharmgpt kb list", ("kb", "list"), "no torch"),
     Command("pharmgpt kb screen", ("kb", "screen", "warfarin, ibuprofen", "--egfr", "28"), "no torch"),
-    Command("pharmgpt ask", ("ask", "Can I use metformin if my eGFR is 28?", "--json"), "first token < 3 s"),
+    Command("pharmgpt ask", ("ask", "Can I use metformin if my eGFR is 28?"), "first token < 3 s"),
 )
 
 
 class Started(NamedTuple):
+    first: float  # seconds until something stands under the first line, which for `ask` is the stage's name
     seconds: float
     loads_torch: bool
 
 
 def startup_table(rounds: int) -> Table:
-    rows, notes = [], ["ask: seconds to the whole answer, an upper bound of those to its first token; it asks the newest run in runs/."]
+    rows, notes = [], ["first words: until something stands under the first line; for `ask`, the answer's first token. It asks the newest run."]
     for command in COMMANDS:
         try:
             once = [start(command) for _ in range(rounds + 1)][1:]  # the first one fills caches
         except NotMeasured as reason:
             notes.append(f"not measured: {reason}")
             continue
-        rows.append({"command": command.name, "seconds": Spread.of([started.seconds for started in once]),
+        rows.append({"command": command.name, "first words, s": Spread.of([started.first for started in once]),
+                     "whole, s": Spread.of([started.seconds for started in once]),
                      "loads torch": "yes" if once[0].loads_torch else "no", "aim": command.aim})
     return Table("Start-up", rows, notes)
 
 
 def start(command: Command) -> Started:
     begun = time.perf_counter()
-    done = subprocess.run([*COMMAND, *command.arguments], cwd=ROOT, capture_output=True, text=True, check=False)
+    with subprocess.Popen([*COMMAND, *command.arguments], cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, bufsize=0) as process:
+        process.stdout.readline()
+        process.stdout.read(1)
+        first = time.perf_counter() - begun
+        _, complaints = process.communicate()
     seconds = time.perf_counter() - begun
-    *said, loads_torch = done.stderr.strip().splitlines() or [""]
-    if done.returncode:
-        raise NotMeasured(f"{command.name}: {' '.join(said) or f'ended with code {done.returncode}'}")
-    return Started(seconds, loads_torch == "True")
+    *said, loads_torch = complaints.decode().strip().splitlines() or [""]
+    if process.returncode:
+        raise NotMeasured(f"{command.name}: {' '.join(said) or f'ended with code {process.returncode}'}")
+    return Started(first, seconds, loads_torch == "True")

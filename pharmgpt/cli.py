@@ -2,6 +2,7 @@
 import json
 import os
 import sys
+from itertools import product
 from pathlib import Path
 from typing import Annotated
 
@@ -60,7 +61,7 @@ def ask(
 ) -> None:
     """One answer, or one from every stage, with its reward and its claims checked."""
     from pharmgpt import pipeline
-    from pharmgpt.serve.session import stage_names
+    from pharmgpt.serve.session import as_messages, stage_names
     from pharmgpt.text.records import Prompt, read_jsonl
 
     stages = stage_names(stage)
@@ -71,17 +72,17 @@ def ask(
         if file and not prompt.prompt.strip():
             raise UsageError(f"{file}: question {prompt.id!r} is empty; write one, or delete its line")
     session = pipeline.open_session(run_dir)
-    answers = (session.ask(prompt.prompt, name, prompt.id) for prompt in prompts for name in stages)
     if out or as_json:
-        _write_lines((answer.as_json() for answer in answers), out)
+        _write_lines((session.ask(prompt.prompt, name, prompt.id).as_json() for prompt, name in product(prompts, stages)), out)
         return
     from rich.console import Console
 
-    from pharmgpt.serve.terminal import NOT_ADVICE, show_answer
+    from pharmgpt.serve.terminal import NOT_ADVICE, answer_aloud
 
     console = Console()
-    for answer in answers:
-        show_answer(answer, console)
+    for prompt, name in product(prompts, stages):
+        console.print(f"[bold]{name}[/]")
+        answer_aloud(session, as_messages(prompt.prompt), name, console)
         console.print()
     console.print(f"[dim]{NOT_ADVICE}[/]")
 

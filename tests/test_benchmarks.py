@@ -211,7 +211,8 @@ def test_a_command_that_fails_is_named_below_the_table(monkeypatch):
     table = startup_table(1)
     assert [(row["command"], row["loads torch"]) for row in table.rows] == [("help", "no")]
     assert "not measured: wrong: " in table.notes[-1]
-    assert start(commands[0]).seconds > 0.01
+    once = start(commands[0])
+    assert 0.01 < once.first <= once.seconds
 
 
 def test_bench_without_a_checkout_says_where_benchmarks_come_from(command, monkeypatch, tmp_path):

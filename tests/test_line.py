@@ -13,11 +13,14 @@ from pathlib import Path
 
 import pytest
 from conftest import RECIPE, start, train
+from rich.console import Console
 
 from pharmgpt import stages
-from pharmgpt.pipeline import LESSON, NAMES, _wait, read_recipe
+from pharmgpt.pipeline import LESSON, NAMES, _wait, open_session, read_recipe
 from pharmgpt.run.directory import RunDir
 from pharmgpt.run.metrics import read_metrics
+from pharmgpt.serve.session import STAGES, as_messages
+from pharmgpt.serve.terminal import answer_aloud
 
 ANSWERING = [
     "gold_seen", "gold_held_drugs", "decision_seen", "decision_held_drugs", "unsafe_rate", "gold_seen_t1", "gold_held_drugs_t1",
@@ -234,7 +237,18 @@ def test_ask_answers_as_json(finished, command):
 def test_ask_all_stages_shows_every_answer_and_that_it_is_no_advice(finished, command):
     done = command("ask", LESSON, "--run", finished, "--stage", "all")
     assert done.code == 0 and "Not medical advice" in done.out
-    assert [line.split()[0] for line in done.out.splitlines() if " reward " in line] == ["pretrain", "sft", "ppo"]
+    assert [line for line in done.out.splitlines() if line in STAGES] == ["pretrain", "sft", "ppo"]
+    assert done.out.count("  reward ") == 3
+
+
+def test_an_answer_is_on_the_screen_before_the_judge_is_asked(finished):
+    """The judge and the claims take as long again: nobody should wait for them to read."""
+    session, screen = open_session(finished), io.StringIO()
+    score, shown = session.scorer, []
+    session.scorer = lambda messages, text: (shown.append(screen.getvalue()), score(messages, text))[1]
+    answer = answer_aloud(session, as_messages(LESSON), "sft", Console(file=screen, width=1000))
+    assert [text.strip() for text in shown] == [answer.answer or "(no text)"] and "  reward " in screen.getvalue()
+    assert session.ask(LESSON, "sft") == answer
 
 
 def test_ask_reads_a_file_and_writes_a_line_a_question_and_stage(finished, command, tmp_path):

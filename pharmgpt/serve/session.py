@@ -7,12 +7,10 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
-import torch
-
 from pharmgpt.knowledge.claims import Check, check_claims
 from pharmgpt.knowledge.schema import KnowledgeBase
 from pharmgpt.model.checkpoint import load_model
-from pharmgpt.model.generate import generate, stream
+from pharmgpt.model.generate import stream
 from pharmgpt.model.transformer import Transformer
 from pharmgpt.text.chat import as_call, render_prompt
 from pharmgpt.text.records import Message
@@ -94,29 +92,27 @@ class Session:
 
     def ask(self, prompt: str, stage: str, question_id: str = "") -> Answer:
         """The greedy answer of one stage to one question."""
-        messages = _as_messages(prompt)
-        completion = generate(self.model(stage), [self.prompt_ids(messages, stage)], max_new_tokens=self.max_new_tokens,
-                              end_id=self.end_id(stage), temperature=0.0)[0]
-        return self.judged(messages, self.tokenizer.decode(completion.ids).strip(), stage, question_id)
+        messages = as_messages(prompt)
+        return self.judged(messages, "".join(self.stream(messages, stage)).strip(), stage, question_id)
 
-    def judged(self, messages: Sequence[Message], text: str, stage: str, question_id: str = "") -> Answer:
-        prompt = messages[-1].content
-        reward = round(self.scorer(messages, text), 4) if self.scorer else None
-        return Answer(question_id, prompt, stage, text, reward, tuple(check_claims(self.kb, prompt, text)))
-
-    def stream(self, messages: Sequence[Message], stage: str, temperature: float, generator: torch.Generator) -> Iterator[str]:
-        """The answer piece by piece, as it is written."""
+    def stream(self, messages: Sequence[Message], stage: str) -> Iterator[str]:
+        """The greedy answer piece by piece, as it is written."""
         shown, ids = "", []
-        for token in stream(self.model(stage), self.prompt_ids(messages, stage), max_new_tokens=self.max_new_tokens,
-                            end_id=self.end_id(stage), temperature=temperature, generator=generator):
+        prompt = self.prompt_ids(messages, stage)
+        for token in stream(self.model(stage), prompt, max_new_tokens=self.max_new_tokens, end_id=self.end_id(stage)):
             ids.append(token)
             text = self.tokenizer.decode(ids).lstrip()
             if not text.endswith("\ufffd"):  # a character may span several tokens
                 yield text[len(shown):]
                 shown = text
 
+    def judged(self, messages: Sequence[Message], text: str, stage: str, question_id: str = "") -> Answer:
+        prompt = messages[-1].content
+        reward = round(self.scorer(messages, text), 4) if self.scorer else None
+        return Answer(question_id, prompt, stage, text, reward, tuple(check_claims(self.kb, prompt, text)))
 
-def _as_messages(prompt: str) -> list[Message]:
+
+def as_messages(prompt: str) -> list[Message]:
     if not prompt.strip():
         raise AskError('the question is empty: ask for example "Can I use metformin if my eGFR is 28?"')
     return [Message("user", prompt.strip())]
