@@ -134,6 +134,14 @@ def test_a_split_of_another_base_is_refused(kb, split):
         next(documents(kb, split._replace(seen=tuple(drug for drug in split.seen if drug != "warfarin")), 1, 0))
 
 
+def test_a_list_of_names_gives_each_its_drug(kb, made):
+    lists = [document.text.lower() for document in made if document.template_id.startswith("name_list")]
+    entries = [entry.split(" = ") for text in lists if "=" in text for entry in text.removeprefix("names | ").split(" | ")]
+    brands = {brand.lower(): drug.name for drug in kb.drugs.values() for brand in drug.brands}
+    assert all(name == brands.get(other, name) and other != name for other, name in entries)
+    assert len({other for other, _ in entries} & brands.keys()) > 0.6 * len(brands)
+
+
 def test_every_document_names_its_drugs_facts_and_template(kb, made):
     known = kb.fact_ids()
     for document in made:

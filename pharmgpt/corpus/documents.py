@@ -16,7 +16,7 @@ from pharmgpt.corpus.facts import FactBook, fact_book
 from pharmgpt.corpus.frames import Frame, Passage, Topic, holes, passage, pick_case
 from pharmgpt.corpus.question_frames import question_frames
 from pharmgpt.corpus.split import Split
-from pharmgpt.corpus.topics import conditions, everyday, interactions, profile, renal, settings
+from pharmgpt.corpus.topics import conditions, everyday, interactions, names, profile, renal, settings
 from pharmgpt.knowledge.schema import KnowledgeBase
 from pharmgpt.text.records import Document
 
@@ -27,10 +27,10 @@ WEIGHTS: dict[str, float] = {
     "renal_case": 11, "renal_limit": 8, "renal_bands": 8, "renal_section": 3, "renal_drill": 3, "renal_free": 2,
     "pregnancy": 8.5, "lactation": 1, "hepatic": 1,
     "contraindication": 5.5, "unlisted_condition": 4.5, "symptom": 4, "sign": 0.5,
-    "profile": 3, "class": 1.5, "harm": 7, "monitoring": 5, "name": 4.5, "alternative": 3,
+    "profile": 3, "class": 1.5, "harm": 7, "monitoring": 5, "name": 4.5, "name_list": 6, "alternative": 3,
     "pair": 7, "pair_chain": 4, "pair_free": 4, "pair_digest": 10, "pair_check": 10, "pair_asked": 10, "class_rule": 1.5,
     "list": 3, "list_free": 2, "list_asked": 6,
-    "unknown": 1, "missing": 1, "emergency": 0.8, "refusal": 0.6, "careless": 5,
+    "unknown": 1, "missing": 1, "emergency": 0.8, "refusal": 0.6, "careless": 5.3,
 }
 # With accounts, where a fact is said in hundreds of wordings: they take about half of their topics' place.
 WITH_ACCOUNTS = WEIGHTS | {"renal_limit": 4, "renal_bands": 4, "renal_drill": 2, "pregnancy": 4,
@@ -40,6 +40,7 @@ ABOUT_ONE_DRUG = ("renal_case", "renal_limit", "renal_bands", "renal_section", "
                   "band_account", "side_account", "pregnancy", "pregnancy_account", "lactation", "hepatic", "contraindication",
                   "unlisted_condition", "symptom", "profile", "harm", "monitoring", "name", "class_rule")
 PASSAGES = ((1, 0.5), (2, 0.3), (3, 0.2))  # how many passages about its drug a document holds, and how often
+MOST_CHARACTERS = 500  # beyond them no further passage joins
 LOWER_CASE = 0.5  # drug names are one token then, as within sentences and in answers
 
 
@@ -53,7 +54,7 @@ ASKED = {"renal_case": "renal", "renal_free": "renal", "pregnancy": "pregnancy",
 
 def topics(book: FactBook) -> dict[str, Topic]:
     """Every topic that this knowledge base can fill."""
-    fields = (renal, settings, conditions, profile, interactions, everyday)
+    fields = (renal, settings, conditions, profile, names, interactions, everyday)
     filled = {name: topic for field in fields for name, topic in field.topics(book).items()}
     return {name: replace(topic, asked=_questions(ASKED[name]), typed=book.typed) if name in ASKED else topic
             for name, topic in filled.items()}
@@ -70,15 +71,15 @@ def documents(kb: KnowledgeBase, split: Split, count: int, seed: int, accounts: 
     rng = Random(f"documents {seed}")
     filled = topics(fact_book(kb))
     weights = {name: weight for name, weight in (WITH_ACCOUNTS if accounts else WEIGHTS).items() if name in filled}
-    names, shares = list(weights), list(accumulate(weights.values()))
+    drawn_from, shares = list(weights), list(accumulate(weights.values()))
     about_one = [filled[name] for name in ABOUT_ONE_DRUG if name in weights]
     pages = {drug: _Page([topic for topic in about_one if drug in topic.by_drug], weights) for drug in kb.drugs}
-    for number, name in enumerate(rng.choices(names, cum_weights=shares, k=count)):
+    for number, name in enumerate(rng.choices(drawn_from, cum_weights=shares, k=count)):
         topic = filled[name]
         passages = [passage(topic, pick_case(topic, rng), rng)]
         if name in ABOUT_ONE_DRUG:
             drug = passages[0].drugs[0]
-            passages += pages[drug].more(drug, rng)
+            passages = _short_enough(passages + pages[drug].more(drug, rng))
         yield _document(number, passages, topic.careless, rng)
 
 
@@ -93,6 +94,12 @@ class _Page:
         extra = rng.choices([count - 1 for count, _ in PASSAGES], [share for _, share in PASSAGES])[0]
         chosen = rng.choices(self.about, cum_weights=self.shares, k=extra)
         return [passage(topic, rng.choice(topic.by_drug[drug]), rng) for topic in dict.fromkeys(chosen)]
+
+
+def _short_enough(passages: list[Passage]) -> list[Passage]:
+    """The first, with those after it that leave the document short."""
+    lengths = list(accumulate(len(each.text) for each in passages))
+    return [each for at, each in enumerate(passages) if at == 0 or lengths[at] <= MOST_CHARACTERS]
 
 
 def _document(number: int, passages: list[Passage], careless: bool, rng: Random) -> Document:

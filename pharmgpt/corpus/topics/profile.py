@@ -1,11 +1,10 @@
-"""A drug by itself: class, use, mechanism, names, harms, tests and alternatives; and its class as a whole."""
+"""A drug by itself: class, use, mechanism, harms, tests and alternatives; and its class as a whole."""
 from collections.abc import Iterator
-from random import Random
 
 from pharmgpt.corpus.cases import SHOWS, effects_of
 from pharmgpt.corpus.facts import FactBook, drug_slots, instead_slots
-from pharmgpt.corpus.frames import Case, Topic, Varied, by_name, step
-from pharmgpt.corpus.phrasing import capital, listed, plural, slip
+from pharmgpt.corpus.frames import Case, Topic, by_name, step
+from pharmgpt.corpus.phrasing import capital, listed, plural
 from pharmgpt.corpus.split import avoided_in_pregnancy
 from pharmgpt.knowledge.schema import Drug, Effect
 
@@ -52,20 +51,6 @@ TESTS = {
     "table_row": ("{drug} | checks | {tests}",),
 }
 TEST_WHY = ("{Test} is for {effect}.", "With {test} one catches {effect} early.")
-BRANDS = {
-    "monograph": ("{other} is a brand of {drug}.", "{Drug} is sold as {others}."),
-    "case_note": ("{person} brought {other}. That is {drug}.", "Chart says {other}, read {drug}. {Drug} is {a_class}."),
-    "table_row": ("{other} | {drug}", "{drug} | brands | {others}"),
-    "dialogue": ("Caller: I am on {other}. Pharmacist: That is {drug}, {a_class}.",),
-    "leaflet": ("{other} contains {drug}.",),
-}
-SPELLINGS = {
-    "case_note": ('The note says "{other}", meaning {drug}.', '"{other}" on the list was read as {drug}. {Drug} is {a_class}.'),
-    "dialogue": ("Caller: I take {other}. Pharmacist: You mean {drug}.",),
-    "exam_note": ("{other}: another way to write {drug}.", "Written {other}, read {drug}."),
-    "table_row": ("{other} | {drug}",),
-}
-PLAIN_NAMES = ("monograph", "table_row")
 PROBLEMS = {"renal": "because of weak kidneys", "pregnancy": "in pregnancy", "interaction": "because of an interaction",
             "contraindication": "because of a contraindication",
             "any": "for any reason"}
@@ -86,14 +71,12 @@ OUT = {
 def topics(book: FactBook) -> dict[str, Topic]:
     drugs = list(book.kb.drugs.values())
     harms = {kind: (step(kind[0], frames),) for kind, frames in HARMS.items()}
-    names = {"brand": (step("b", BRANDS),), "spelling": (step("s", SPELLINGS),)}
     return by_name(
         Topic("profile", [[_profile(book, drug)] for drug in drugs], {"profile": (step("p", PROFILE),)}),
         Topic("class", [[_class(book, drug, cls) for cls in drug.classes] for drug in drugs],
               {"class": (step("c", CLASS), step("m", MORE_CLASS, 0.4))}),
         Topic("harm", [list(_harms(book, drug)) for drug in drugs], harms),
         Topic("monitoring", [_tests(book, drug) for drug in drugs], {"tests": (step("t", TESTS), step("w", TEST_WHY, 0.4))}),
-        Topic("name", [list(_names(book, drug)) for drug in drugs], names, _misspelt, frozenset(("other",))),
         Topic("alternative", [_others(book, drug) for drug in drugs], {"out": (step("o", OUT),), "when": (step("w", WHEN_OUT),)}),
     )
 
@@ -144,19 +127,6 @@ def _test(book: FactBook, drug: Drug, parameter: str) -> dict[str, str]:
     test = book.name("parameters", parameter)
     shown = next((effect for effect in effects_of(drug) if effect in SHOWS.get(parameter, ())), None)
     return {"test": test, "Test": capital(test)} | ({"effect": book.name("effects", shown)} if shown else {})
-
-
-def _names(book: FactBook, drug: Drug) -> Iterator[Case]:
-    slots, facts = drug_slots(book, drug), {"": (f"{drug.id}.name",)}
-    for brand in drug.brands:
-        yield Case("brand", (drug.id,), {**slots, "others": listed(drug.brands)}, facts, brand)
-    for spelling in (each for each in drug.spellings if each != drug.name):
-        yield Case("spelling", (drug.id,), slots, facts, spelling)
-    yield Case("spelling", (drug.id,), slots)
-
-
-def _misspelt(case: Case, rng: Random) -> Varied:
-    return Varied({"other": case.data or slip(case.slots["drug"], rng)})
 
 
 def _others(book: FactBook, drug: Drug) -> list[Case]:
