@@ -33,7 +33,7 @@ class Started(NamedTuple):
 
 
 def startup_table(rounds: int) -> Table:
-    rows, notes = [], ["first words: until something stands under the first line; for `ask`, the answer's first token. It asks the newest run."]
+    rows, notes = [], ["first words: until something stands under the first line; of `ask`, the first token. It asks the newest run."]
     for command in COMMANDS:
         try:
             once = [start(command) for _ in range(rounds + 1)][1:]  # the first one fills caches
