@@ -31,7 +31,7 @@ LIST = {
     "monograph": ("The patient's own words, with the drug in brackets: {brackets}.",),
     "dialogue": ("Caller: I take {asked}. Pharmacist: You take {meant}.", "Nurse: The bag holds {asked}. Pharmacist: That means {meant}."),
 }
-MOST_LISTED, BRAND_SHARE = 8, 0.6
+MOST_LISTED, BRAND_SHARE = 8, 0.75
 
 
 def topics(book: FactBook) -> dict[str, Topic]:
