@@ -118,6 +118,7 @@ def test_values_lie_strictly_inside_their_band_and_belong_to_training():
 def test_a_slip_changes_a_name_by_one_typing_error():
     slips = {slip("metformin", Random(seed)) for seed in range(60)}
     assert "metfromin" in slips and all(8 <= len(each) <= 10 and each[:2] == "me" for each in slips)
+    assert slip("MMF", Random(0)) == "MMF"
 
 
 # ---- documents

@@ -70,7 +70,10 @@ def as_typed(kb: KnowledgeBase, drug: Drug, rng: Random, brand_rate: float, slip
 
 
 def slip(name: str, rng: Random) -> str:
-    """A typing slip inside the name: two neighbours swapped, a letter lost or a letter doubled; the first two stay."""
+    """A typing slip inside the name: two neighbours swapped, a letter lost or a letter doubled; the first two stay, and so no name of
+    three letters slips."""
+    if len(name) < 4:
+        return name
     at = rng.randrange(2, len(name) - 1)
     at -= name[at] == " "
     return rng.choice((name[:at] + name[at + 1] + name[at] + name[at + 2:], name[:at] + name[at + 1:], name[:at] + name[at] + name[at:]))
