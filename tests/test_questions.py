@@ -193,7 +193,7 @@ def test_people_type_brands_and_lower_case_at_the_stated_rates(kb, split, train,
     texts = [(prompt_text(question), kb.drugs[question.drugs[0]]) for question in one_drug]
     branded = sum(any(brand.lower() in text.lower() for brand in drug.brands) for text, drug in texts) / len(texts)
     lower = sum(text == text.lower() for text, _ in texts) / len(texts)
-    assert abs(branded - BRAND_RATE[part]) < .03
+    assert abs(branded - BRAND_RATE) < .03
     assert abs(lower - LOWER_CASE_RATE) < .07
 
 

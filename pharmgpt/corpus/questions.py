@@ -17,10 +17,7 @@ from pharmgpt.corpus.split import Split
 from pharmgpt.knowledge.schema import KnowledgeBase
 from pharmgpt.text.records import Message, Part, Pool, Question
 
-LOWER_CASE_RATE, TWO_TURN_RATE, NO_MARK_RATE, CHATTER_RATE = .25, .1, .1, .12
-# How many names are brands, and how many are misspelt: more in training, where the way from what is typed to a drug's name is learnt.
-BRAND_RATE: dict[Part, float] = {"train": .2, "dev": .08, "exam": .08}
-SLIP_RATE: dict[Part, float] = {"train": .1, "dev": .04, "exam": .04}
+BRAND_RATE, SLIP_RATE, LOWER_CASE_RATE, TWO_TURN_RATE, NO_MARK_RATE, CHATTER_RATE = .08, .04, .25, .1, .1, .12
 TRIES = 60  # draws without a new question before a family counts as exhausted
 Excerpt = Callable[[str, frozenset[str] | None], str]  # (prompt, drugs it may name, None for any) → handbook excerpt
 
@@ -129,8 +126,8 @@ class Style:
 
     def _spelled(self, drug: str) -> str:
         if drug not in self.spellings:
-            kb, part = self.writer.kb, self.writer.draw.part
-            self.spellings[drug] = as_typed(kb, kb.drugs[drug], self.writer.rng, BRAND_RATE[part], SLIP_RATE[part])
+            kb = self.writer.kb
+            self.spellings[drug] = as_typed(kb, kb.drugs[drug], self.writer.rng, BRAND_RATE, SLIP_RATE)
         return self.spellings[drug]
 
     def _typed(self, frame: str, slots: dict[str, str], before: str = "", after: str = "") -> str:
