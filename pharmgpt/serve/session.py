@@ -98,8 +98,9 @@ class Session:
     def stream(self, messages: Sequence[Message], stage: str) -> Iterator[str]:
         """The greedy answer piece by piece, as it is written."""
         shown, ids = "", []
+        model = self.model(stage)  # first, so that a stage that is not finished is named, and not a file that it lacks
         prompt = self.prompt_ids(messages, stage)
-        for token in stream(self.model(stage), prompt, max_new_tokens=self.max_new_tokens, end_id=self.end_id(stage)):
+        for token in stream(model, prompt, max_new_tokens=self.max_new_tokens, end_id=self.end_id(stage)):
             ids.append(token)
             text = self.tokenizer.decode(ids).lstrip()
             if not text.endswith("\ufffd"):  # a character may span several tokens
