@@ -17,13 +17,14 @@ def answer_aloud(session: Session, messages: Sequence[Message], stage: str, cons
     for piece in session.stream(messages, stage):
         pieces.append(piece)
         console.print(piece, end="", markup=False, highlight=False)
-    console.print("" if pieces else "(no text)")
-    answer = session.judged(messages, "".join(pieces).strip(), stage)
+    text = "".join(pieces).strip()
+    console.print("" if text else "(no text)")
+    answer = session.judged(messages, text, stage)
     if answer.reward is not None:
         console.print(f"  reward {answer.reward:+.2f}", highlight=False)
-    for text, status, facts in answer.sentences():
+    for sentence, status, facts in answer.sentences():
         found = f"  [dim]{', '.join(facts)}[/]" if facts else ""
-        console.print(f"  {MARK[status]} {status}: {escape(text)}{found}", highlight=False)
+        console.print(f"  {MARK[status]} {status}: {escape(sentence)}{found}", highlight=False)
     return answer
 
 

@@ -58,7 +58,7 @@ def _misspelt(case: Case, rng: Random) -> Varied:
 
 
 def _listed(book: FactBook):
-    """The case's drug among three to seven others, each under another name."""
+    """The case's drug among two to seven others, each under another name."""
     drugs = tuple(book.kb.drugs.values())
 
     def vary(case: Case, rng: Random) -> Varied:
