@@ -21,6 +21,7 @@ class OptimizerConfig(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     muon_lr: PositiveFloat = 0.02
+    muon_momentum: float = Field(0.95, ge=0, lt=1)  # Jordan's; a run of some hundred steps learns more with .8
     muon_weight_decay: NonNegativeFloat = 0.0
     adamw_lr: PositiveFloat = 3e-3
     adamw_betas: tuple[float, float] = (0.9, 0.95)
@@ -97,7 +98,8 @@ def split_parameters(model: nn.Module) -> tuple[list[nn.Parameter], list[nn.Para
 
 def make_optimizers(model: nn.Module, config: OptimizerConfig, device: Device = EAGER, ranks: Ranks = ALONE) -> dict[str, Optimizer]:
     matrices, rest = split_parameters(model)
-    muon = StackedMuon(matrices, lr=config.muon_lr, weight_decay=config.muon_weight_decay, device=device, ranks=ranks)
+    muon = StackedMuon(matrices, lr=config.muon_lr, momentum=config.muon_momentum, weight_decay=config.muon_weight_decay,
+                       device=device, ranks=ranks)
     return {"muon": muon,
             "adamw": AdamW(rest, lr=config.adamw_lr, betas=config.adamw_betas, weight_decay=config.adamw_weight_decay, fused=True)}
 
