@@ -6,7 +6,8 @@ import torch
 from torch import nn
 
 from pharmgpt.model.device import Device
-from pharmgpt.train.optimizer import StackedMuon, orthogonalised
+from pharmgpt.model.transformer import ModelConfig, Transformer
+from pharmgpt.train.optimizer import OptimizerConfig, StackedMuon, make_optimizers, orthogonalised
 
 SHAPES = ((8, 8), (16, 8), (8, 8), (8, 16), (16, 8))
 
@@ -16,10 +17,10 @@ def matrices(seed: int) -> list[nn.Parameter]:
     return [nn.Parameter(torch.randn(shape, generator=generator)) for shape in SHAPES]
 
 
-@pytest.mark.parametrize("decay", (0.0, 0.1))
-def test_stacked_muon_steps_as_torchs_muon_does(decay):
+@pytest.mark.parametrize("settings", ({}, {"weight_decay": 0.1}, {"momentum": 0.8}))
+def test_stacked_muon_steps_as_torchs_muon_does(settings):
     ours, theirs = matrices(0), matrices(0)
-    settings = {"lr": 0.05, "weight_decay": decay}
+    settings = {"lr": 0.05} | settings
     optimizers = StackedMuon(ours, device=Device("cpu", torch.bfloat16), **settings), torch.optim.Muon(theirs, **settings)
     for step in range(4):
         for each, gradient in zip((*ours, *theirs), matrices(step + 1) * 2, strict=True):
@@ -63,6 +64,11 @@ def test_orthogonalised_matrices_have_singular_values_near_one():
     x = torch.randn(3, 16, 40, generator=torch.Generator().manual_seed(0))
     values = torch.linalg.svdvals(orthogonalised(x, (3.4445, -4.7750, 2.0315), 5))
     assert values.min() > 0.5 and values.max() < 1.3
+
+
+def test_the_recipes_momentum_is_muons():
+    optimizers = make_optimizers(Transformer.initialise(ModelConfig(d_model=32, n_layers=1, d_ff=32), 0), OptimizerConfig(muon_momentum=0.8))
+    assert [group["momentum"] for group in optimizers["muon"].param_groups] == [0.8]
 
 
 def test_a_matrix_without_a_gradient_stays():
