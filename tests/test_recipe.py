@@ -14,6 +14,7 @@ class Shape(BaseModel):
 class Training(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
     shape: Shape = Shape()
+    judge: Shape = Shape(width=32, tied=True)
     steps: PositiveInt | None = None
     rate: float = 1e-3
     betas: tuple[float, float] = (0.9, 0.95)
@@ -93,6 +94,11 @@ def test_an_unknown_recipe_is_answered_with_the_presets():
 def test_set_changes_one_key_and_leaves_the_others(tmp_path):
     recipe = read(tmp_path, "[pretrain]\nsteps = 5\nrate = 0.5\n", "pretrain.steps=7", "sft.shape.width=4", "seed=9")
     assert (recipe.seed, recipe["pretrain"].steps, recipe["pretrain"].rate, recipe["sft"].shape.width) == (9, 7, 0.5, 4)
+
+
+def test_one_key_of_a_table_leaves_the_sections_own_defaults_of_the_others(tmp_path):
+    assert read(tmp_path, "", "pretrain.judge.width=16")["pretrain"].judge == Shape(width=16, tied=True)
+    assert read(tmp_path, "[pretrain.judge]\ntied = false\n")["pretrain"].judge == Shape(width=32, tied=False)
 
 
 def test_set_reads_toml_and_takes_what_is_not_toml_as_text(tmp_path):

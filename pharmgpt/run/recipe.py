@@ -138,13 +138,20 @@ def _validate(raw: dict, path: Path, sections: Mapping[str, type[BaseModel]]) ->
 
 def _section(name: str, kind: type[BaseModel], values: object, path: Path) -> BaseModel:
     try:
-        return kind.model_validate(values)
+        return kind.model_validate(_laid_over(kind().model_dump(), values))
     except ValidationError as error:
         first = error.errors()[0]
         key = ".".join([name, *(str(part) for part in first["loc"])])
         if first["type"] == "extra_forbidden":
             raise RecipeError(f"{path}: unknown key {key!r}{_nearest(str(first['loc'][-1]), kind.model_fields)}") from None
         raise RecipeError(f"{path}: {key}: {first['msg']}; found {reprlib.repr(first['input'])}") from None
+
+
+def _laid_over(defaults: object, values: object) -> object:
+    """`values` with the keys that they leave out: a table that sets one key keeps the section's own defaults of the others."""
+    if not (isinstance(defaults, dict) and isinstance(values, dict)):
+        return values
+    return defaults | {key: _laid_over(defaults.get(key), value) for key, value in values.items()}
 
 
 def _nearest(word: str, known: Iterable[str]) -> str:
