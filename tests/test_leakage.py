@@ -91,6 +91,14 @@ def test_frames_of_two_parts_differ_even_with_every_slot_masked():
     assert not texts["train"] & texts["dev"] and not texts["train"] & texts["exam"] and not texts["dev"] & texts["exam"]
 
 
+def test_no_sentence_of_three_words_stands_in_training_frames_and_in_others():
+    def sentences(part):
+        frames = (frame for frames in question_frames(part).values() for frame in frames)
+        said = {masked(sentence) for frame in frames for sentence in re.split(r"[.?!:;]", frame)}
+        return {sentence for sentence in said if len(re.findall(r"[a-z]{2,}", sentence)) > 2}
+    assert sentences("train") & (sentences("exam") | sentences("dev")) == set()
+
+
 def test_questions_of_two_parts_differ_even_with_names_and_numbers_masked(kb, asked):
     def shape(question):
         text = prompt_text(question)
