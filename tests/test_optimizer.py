@@ -67,7 +67,8 @@ def test_orthogonalised_matrices_have_singular_values_near_one():
 
 
 def test_the_recipes_momentum_is_muons():
-    optimizers = make_optimizers(Transformer.initialise(ModelConfig(d_model=32, n_layers=1, d_ff=32), 0), OptimizerConfig(muon_momentum=0.8))
+    model = Transformer.initialise(ModelConfig(d_model=32, n_layers=1, d_ff=32), 0)
+    optimizers = make_optimizers(model, OptimizerConfig(muon_momentum=0.8))
     assert [group["momentum"] for group in optimizers["muon"].param_groups] == [0.8]
 
 
