@@ -71,7 +71,7 @@ def ppo_rounds(work: Answering, device: Device, out: Path, lap: Callable[[float]
     config = PPOConfig(update=update, iterations=ENDLESS, prompts=work.answers, max_new_tokens=work.new_tokens, critic_warmup=0,
                        dev_every=ENDLESS, checkpoint_every=ENDLESS)
     log = TurnLog("kl_coefficient", lambda record: lap(work.answers * (work.prompt_tokens + record["length"])))
-    ppo(config, tokenizer, workload.questions(tokenizer, work.prompt_tokens), policy_dir=out / "sft", reward_dir=out / "reward",
+    ppo(config, tokenizer, workload.questions(tokenizer, work.prompt_tokens), (), policy_dir=out / "sft", reward_dir=out / "reward",
         dev_questions=[], monitor=lambda *_: {"gold": 0.0}, out=out / "ppo", log=log, device=device, seed=0)
 
 

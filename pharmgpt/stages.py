@@ -199,9 +199,9 @@ def reward(line: Line, out: Path, log: Log) -> None:
 def optimisation(line: Line, out: Path, log: Log) -> None:
     asked = line.records("questions-train", Question)
     dev = [question for question in line.records("questions-dev", Question) if question.pool == "seen"]
-    ppo(line.recipe["ppo"], line.tokenizer(), asked, policy_dir=line.weights("sft"), reward_dir=line.weights("reward"), dev_questions=dev,
-        monitor=monitor(line.kb, [*asked, *dev]), out=out, log=log, device=line.device, seed=line.seed,
-        ranks=line.ranks)
+    ppo(line.recipe["ppo"], line.tokenizer(), asked, line.records("documents", Document), policy_dir=line.weights("sft"),
+        reward_dir=line.weights("reward"), dev_questions=dev, monitor=monitor(line.kb, [*asked, *dev]), out=out, log=log,
+        device=line.device, seed=line.seed, ranks=line.ranks)
 
 
 def own_records(line: Line, out: Path, read: Callable[[Ledger], Iterable[R]], text_of: Callable[[R], str],

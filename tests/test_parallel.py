@@ -82,8 +82,8 @@ def train(stage: str, bases: Path, out: Path, ranks: Ranks, log: Log | None = No
         return train_reward(REWARD.model_copy(update=changed), TOKENIZER, newest(bases, "sft"), PAIRS, PAIRS[:4], **common)
     if "steps" in changed:
         changed["iterations"] = changed.pop("steps")
-    return ppo(PPO.model_copy(update=changed), TOKENIZER, PROMPTS, policy_dir=newest(bases, "sft"), reward_dir=newest(bases, "reward"),
-               dev_questions=PROMPTS[:3], monitor=no_gold, **common)
+    return ppo(PPO.model_copy(update=changed), TOKENIZER, PROMPTS, DOCUMENTS, policy_dir=newest(bases, "sft"),
+               reward_dir=newest(bases, "reward"), dev_questions=PROMPTS[:3], monitor=no_gold, **common)
 
 
 def newest(bases: Path, stage: str) -> Path:

@@ -11,12 +11,13 @@ from pharmgpt.model.device import EAGER
 from pharmgpt.model.generate import MOST
 from pharmgpt.model.scalar_head import RewardModel
 from pharmgpt.model.transformer import ModelConfig, Transformer
-from pharmgpt.text.records import Message, Question
+from pharmgpt.text.records import Document, Message, Question
 from pharmgpt.text.tokenizer import train_tokenizer
 from pharmgpt.train import ppo as stage
-from pharmgpt.train.batches import HEAD_ROWS, Batch, BatchError
+from pharmgpt.train.batches import HEAD_ROWS, Batch, BatchError, all_batches, document_segments
 from pharmgpt.train.best_of_n import best_of_n, kl_bound
 from pharmgpt.train.judge import Judge, judge_facts
+from pharmgpt.train.losses import language_model_loss
 from pharmgpt.train.optimizer import NonFiniteError
 from pharmgpt.train.ppo import (KLConfig, Measured, PPOConfig, StepConfig, draw, measure, minibatches, next_coefficient, policy_logprobs,
                                 token_rewards)
@@ -37,6 +38,8 @@ def question(number):
 
 
 PROMPTS = [question(number) for number in range(10)]
+DOCUMENTS = [Document(id=f"d{number}", text=f"The cut-off is {number}. Avoid it.", genre="leaflet", template_id="t", drugs=(), fact_ids=())
+             for number in range(30)]
 
 
 class Records(list):
@@ -74,10 +77,10 @@ def no_gold(question_ids, answers, ended):
     return {"gold": 0.0}
 
 
-def run(folders, out, config=CONFIG, monitor=no_gold, log=None):
+def run(folders, out, config=CONFIG, monitor=no_gold, log=None, documents=()):
     log = Records() if log is None else log
-    folder = stage.ppo(config, TOKENIZER, PROMPTS, policy_dir=folders[0], reward_dir=folders[1], dev_questions=PROMPTS[:3], monitor=monitor,
-                       out=out, log=log, device=EAGER, seed=0)
+    folder = stage.ppo(config, TOKENIZER, PROMPTS, documents, policy_dir=folders[0], reward_dir=folders[1], dev_questions=PROMPTS[:3],
+                       monitor=monitor, out=out, log=log, device=EAGER, seed=0)
     return folder, log
 
 
@@ -115,9 +118,24 @@ def test_ppo_raises_a_reward_that_is_easy_to_learn(folders, tmp_path, monkeypatc
     assert log.iterations()[-1]["kl"] > 1
 
 
+def test_what_documents_say_is_kept_by_a_policy_that_reads_them_beside_its_answers(folders, tmp_path):
+    config = CONFIG.model_copy(update={"iterations": 8, "checkpoint_every": 8})
+    segments, _ = document_segments([document.text for document in DOCUMENTS], TOKENIZER, 32)
+    batch = next(all_batches(segments, 30, 32))
+
+    def nats(folder):
+        return language_model_loss(load_model(folder), *batch.language_model_inputs("cpu"), None).item()
+    alone, with_text = (run(folders, tmp_path / f"{len(documents)}", config, documents=documents) for documents in ((), DOCUMENTS))
+    assert nats(with_text[0]) < nats(folders[0]) - 0.5 and nats(with_text[0]) < nats(alone[0]) - 0.5
+    said = [record["pretraining_loss"] for record in with_text[1].iterations() if "policy_loss" in record]
+    assert said[-1] < said[0] and not any("pretraining_loss" in record for record in alone[1])
+    off = config.model_copy(update={"update": config.update.model_copy(update={"ptx_coefficient": 0.0})})
+    assert bits(run(folders, tmp_path / "off", off, documents=DOCUMENTS)[0]) == bits(alone[0])
+
+
 def test_a_resumed_run_ends_with_the_same_bits(folders, tmp_path):
     config = CONFIG.model_copy(update={"kl": KLConfig(target_nats=0.5), "stop_after": 3})
-    whole, whole_log = run(folders, tmp_path / "whole", config)
+    whole, whole_log = run(folders, tmp_path / "whole", config, documents=DOCUMENTS)
     killed = Records()
 
     class Killed(Exception):
@@ -129,8 +147,8 @@ def test_a_resumed_run_ends_with_the_same_bits(folders, tmp_path):
         return {"gold": 0.0}
 
     with pytest.raises(Killed):
-        run(folders, tmp_path / "parts", config, dies_in_the_third_iteration, killed)
-    parts, log = run(folders, tmp_path / "parts", config, log=killed)
+        run(folders, tmp_path / "parts", config, dies_in_the_third_iteration, killed, DOCUMENTS)
+    parts, log = run(folders, tmp_path / "parts", config, log=killed, documents=DOCUMENTS)
     for name in ("weights.safetensors", "optimizer.safetensors", "state.json", "model.json"):
         assert (whole / name).read_bytes() == (parts / name).read_bytes(), name
     assert [{**record, "seconds": 0} for record in log] == [{**record, "seconds": 0} for record in whole_log]

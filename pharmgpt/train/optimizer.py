@@ -182,10 +182,10 @@ def _on_its_way(x: Tensor) -> tuple[Tensor, torch.cuda.Event]:
 
 
 def take_step(loss: Tensor, model: nn.Module, optimizers: dict[str, Optimizer], clip_norm: float, replay: Replay, guard: Guard,
-              also: Mapping[str, Tensor] | None = None) -> Tensor:
-    """Backward, clip, check (the loss, the gradient and `also`), update. Returns the gradient norm before clipping. What is not finite
-    changes no weight; `guard` says when NonFiniteError comes."""
-    for optimizer in optimizers.values():
+              also: Mapping[str, Tensor] | None = None, adds: bool = False) -> Tensor:
+    """Backward (which `adds` to the gradient that is there, or begins a new one), clip, check (the loss, the gradient and `also`), update.
+    Returns the gradient norm before clipping. What is not finite changes no weight; `guard` says when NonFiniteError comes."""
+    for optimizer in optimizers.values() if not adds else ():
         optimizer.zero_grad(set_to_none=True)
     loss.backward()
     guard.ranks.add_up_gradients(model.parameters())

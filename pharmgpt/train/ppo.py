@@ -1,9 +1,10 @@
 """PPO: raise the judge's score of the policy's own answers, and stay near the SFT model. One file, in the paper's order.
 
-`ppo(config, tokenizer, prompts, policy_dir=…, reward_dir=…, dev_questions=…, monitor=…, out=…, log=…, device=…, seed=…)`. Each iteration
-samples answers, scores them, prices every token's departure from the reference (Ziegler et al. 2019), estimates advantages, and takes a
-few epochs of clipped steps (Schulman et al. 2017). What is delivered, and checked on development questions, is the mean of the policies
-after each iteration.
+`ppo(config, tokenizer, prompts, documents, policy_dir=…, reward_dir=…, dev_questions=…, monitor=…, out=…, log=…, device=…, seed=…)`. Each
+iteration samples answers, scores them, prices every token's departure from the reference (Ziegler et al. 2019), estimates advantages, and
+takes a few epochs of clipped steps (Schulman et al. 2017), each beside pretraining text (PPO-ptx, Ouyang et al. 2022, eq. 2): prompts are
+about some drugs only, and without it the others are forgotten. What is delivered, and checked on development questions, is the mean of
+the policies after each iteration.
 
 The critic has its own weights, is warmed up while the policy stands still, and reads what the judge reads: the handbook excerpt that the
 policy does not see (an asymmetric critic: Pinto et al. 2017, arXiv:1710.06542). One that saw the question alone could not tell which
@@ -19,7 +20,7 @@ Left out: an entropy bonus (the KL price keeps entropy up), learning-rate decay,
 R rows, T tokens a row, N answers, P places that count, V vocabulary; entry t of a row is the state in which targets[t] was chosen
 """
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Literal, NamedTuple
 
@@ -27,7 +28,7 @@ import numpy as np
 import torch
 from pydantic import BaseModel, ConfigDict, Field, NonNegativeFloat, NonNegativeInt, PositiveFloat, PositiveInt, model_validator
 from torch import Tensor
-from torch.optim import AdamW
+from torch.optim import AdamW, Optimizer
 
 from pharmgpt.model.checkpoint import load_model
 from pharmgpt.model.device import Device, autocast
@@ -35,15 +36,16 @@ from pharmgpt.model.scalar_head import ValueModel
 from pharmgpt.model.transformer import Transformer
 from pharmgpt.text.chat import render_prompt
 from pharmgpt.run.metrics import Log
-from pharmgpt.text.records import Question
+from pharmgpt.text.records import Document, Question
 from pharmgpt.text.tokenizer import Tokenizer
 from pharmgpt.train import state as states
 from pharmgpt.train.advantages import explained_variance, gae, whiten
-from pharmgpt.train.batches import HEAD_ROWS, Batch, BatchError, Ledger, on_device
+from pharmgpt.train.batches import HEAD_ROWS, Batch, BatchError, Ledger, batches, document_segments, on_device
 from pharmgpt.train.judge import Judge, inputs, load_judge, score, token_scores
 from pharmgpt.train.losses import clipped_surrogate_loss, clipped_value_loss, kl_estimates
 from pharmgpt.train.optimizer import Guard, Replay, take_step
 from pharmgpt.train.parallel import ALONE, Ranks
+from pharmgpt.train.pretrain import batch_loss
 from pharmgpt.train.rollout import Rollout, excerpt_of, items_of, pack_judged, pack_rollout, roll_out
 from pharmgpt.train.spikes import SpikeWatch
 from pharmgpt.train.state import TrainState
@@ -76,6 +78,7 @@ class StepConfig(BaseModel):
     clip: PositiveFloat = 0.2
     value_clip: PositiveFloat = 0.5
     clip_norm: PositiveFloat = 1.0
+    ptx_coefficient: NonNegativeFloat = 1.0  # γ: what a nat per token of pretraining text counts beside the clipped loss
     gamma: float = Field(1.0, gt=0, le=1)
     lam: float = Field(0.95, ge=0, le=1)
 
@@ -140,8 +143,9 @@ class Experience(NamedTuple):
         return self.batch._asdict() | {"before": self.before, "aim": self.aim}
 
 
-def ppo(config: PPOConfig, tokenizer: Tokenizer, prompts: Sequence[Question], *, policy_dir: Path, reward_dir: Path,
-        dev_questions: Sequence[Question], monitor: Monitor, out: Path, log: Log, device: Device, seed: int, ranks: Ranks = ALONE) -> Path:
+def ppo(config: PPOConfig, tokenizer: Tokenizer, prompts: Sequence[Question], documents: Iterable[Document], *,
+        policy_dir: Path, reward_dir: Path, dev_questions: Sequence[Question], monitor: Monitor, out: Path, log: Log, device: Device,
+        seed: int, ranks: Ranks = ALONE) -> Path:
     """`policy_dir` holds the SFT weights, `reward_dir` the judge (each a step folder). Returns the folder of the last step."""
     for rows in ("rows", "critic_rows"):
         ranks.require_equal_shares(getattr(config.update, rows), f"ppo.update.{rows}")
@@ -157,10 +161,11 @@ def ppo(config: PPOConfig, tokenizer: Tokenizer, prompts: Sequence[Question], *,
     critic_optimizer = {"critic": AdamW(critic.parameters(), lr=update.critic_lr, betas=(0.9, 0.95), weight_decay=0.0, fused=True)}
     best = {"best": load_model(policy_dir, [Transformer]).to(device.type)} if config.stop_after is not None else {}
     state = TrainState(average, policy_optimizer | critic_optimizer, modules={"critic": critic, "policy": policy} | best,
-                       extra={"kl_coefficient": config.kl.coefficient, "best_gold": None, "checks_since_best": 0, "stopped": False},
-                       ranks=ranks)
+                       extra={"kl_coefficient": config.kl.coefficient, "best_gold": None, "checks_since_best": 0, "stopped": False,
+                              "policy_steps": 0}, ranks=ranks)
     log.truncate(states.resume(out, state))
-    logprobs_of, values_of = device.compiled(policy_logprobs), device.compiled(token_scores)
+    replay_text = pretraining_text(update, tokenizer, documents, seed, state.extra["policy_steps"])
+    logprobs_of, values_of, nats_of = device.compiled(policy_logprobs), device.compiled(token_scores), batch_loss(device, ranks)
     guard, watch = Guard(device.type, ranks=ranks), SpikeWatch(log)
     if state.step == 0:
         log.write({"step": 0} | check(config, state, tokenizer, judge, dev_questions, monitor, device))
@@ -201,14 +206,17 @@ def ppo(config: PPOConfig, tokenizer: Tokenizer, prompts: Sequence[Question], *,
             steps.append({"value_loss": value_loss.detach()})
         of_policy = Experience(batch, before.logprobs, whiten(advantages, is_action))
         for mini, own in turns(of_policy, update.rows, update.epochs, seed, iteration, ranks) if learns else ():
+            text = next(replay_text, None)
+            read_beside = text_gradient(policy, policy_optimizer, text, nats_of, update.ptx_coefficient) if text else {}
             logprobs, _ = logprobs_of(policy, *policy_inputs(own.batch, device), config.temperature, device.autocast_dtype)
             surrogate = clipped_surrogate_loss(logprobs, own.before, own.aim, own.is_action, update.clip)
             policy_loss = ranks.mean(surrogate.loss, *counted(own, mini))
-            replay = Replay(out, iteration, policy, mini.tensors())
-            grad_norm = take_step(policy_loss, policy, policy_optimizer, update.clip_norm, replay, guard)
+            replay = Replay(out, iteration, policy, mini.tensors() | named("text", text))
+            grad_norm = take_step(policy_loss, policy, policy_optimizer, update.clip_norm, replay, guard, read_beside, bool(text))
+            state.extra["policy_steps"] += 1
             clip_fraction = ranks.mean(surrogate.clip_fraction, *counted(own, mini))
             steps.append({"policy_loss": policy_loss.detach(), "clip_fraction": clip_fraction.detach(), "grad_norm": grad_norm.detach(),
-                          "ratio_deviation": ranks.largest(surrogate.ratio_deviation).detach()})
+                          "ratio_deviation": ranks.largest(surrogate.ratio_deviation).detach()} | read_beside)
 
         # The leash: shorter when the policy strays beyond the target.
         kl = per_answer(before.kl, is_action, rollout)
@@ -234,6 +242,31 @@ def ppo(config: PPOConfig, tokenizer: Tokenizer, prompts: Sequence[Question], *,
             log.write({"step": state.step} | found)
         states.save_when(state.step % config.checkpoint_every == 0 or last or state.extra["stopped"], out, state, log, guard)
     return states.newest_step(out)
+
+
+def pretraining_text(config: StepConfig, tokenizer: Tokenizer, documents: Iterable[Document], seed: int,
+                     start_step: int) -> Iterator[Batch]:
+    """Without end, in the shape of the policy's minibatches, whose compiled graph it shares; nothing where nothing is to be replayed."""
+    if not config.ptx_coefficient:
+        return iter(())
+    segments, _ = document_segments((document.text for document in documents), tokenizer, config.row_tokens)
+    return batches(segments, config.rows, config.row_tokens, seed + 2, start_step) if segments else iter(())
+
+
+def text_gradient(policy: Transformer, optimizers: Mapping[str, Optimizer], text: Batch, nats_of: Callable[[Transformer, Batch], Tensor],
+                  coefficient: float) -> dict[str, Tensor]:
+    """Leave γ ∇ nats on the weights, for take_step to add to: a captured trunk holds one forward pass at a time. Returns the nats, for
+    the log."""
+    for optimizer in optimizers.values():
+        optimizer.zero_grad(set_to_none=True)
+    nats = nats_of(policy, text)
+    (coefficient * nats).backward()
+    return {"pretraining_loss": nats.detach()}
+
+
+def named(prefix: str, batch: Batch | None) -> dict[str, Tensor]:
+    """A second batch's tensors beside a first one's, for a replay bundle."""
+    return {} if batch is None else {f"{prefix}_{name}": tensor for name, tensor in batch._asdict().items()}
 
 
 def turns(experience: Experience, rows: int, epochs: int, seed: int, iteration: int,
