@@ -27,7 +27,8 @@ from pharmgpt.train.state import step_folder
 TOKENIZER = train_tokenizer(["Avoid it. The cut-off is 30. It is fine."] * 20, 270)
 SHAPE = ModelConfig(vocab_size=TOKENIZER.vocab_size, d_model=16, n_layers=1, n_heads=1, n_kv_heads=1, head_dim=16, d_ff=32,
                     max_positions=64)
-CONFIG = PPOConfig(update=StepConfig(epochs=2, rows=4, row_tokens=32, critic_rows=4, critic_row_tokens=48, policy_lr=1e-2, critic_lr=1e-2),
+CONFIG = PPOConfig(update=StepConfig(epochs=2, rows=4, row_tokens=32, critic_rows=4, critic_row_tokens=48, policy_muon_lr=2e-2,
+                                     policy_lr=1e-2, critic_lr=1e-2),
                    kl=KLConfig(coefficient=0.05), iterations=4, prompts=16, max_new_tokens=8, critic_warmup=1, dev_every=2,
                    checkpoint_every=1)
 

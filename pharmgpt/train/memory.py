@@ -42,7 +42,7 @@ def needed_bytes(recipe: Recipe, device_type: str) -> dict[str, int]:
         return rows * row_tokens * (words + held_a_token(recipe["pretrain"].model, row_tokens, device_type)) * FP32
 
     trained = HELD_WITH_MUON * parameters * FP32
-    actor_and_critic = 2 * HELD_IN_TRAINING * parameters * FP32
+    actor_and_critic = (HELD_WITH_MUON + HELD_IN_TRAINING) * parameters * FP32
     standing = 3 * parameters * FP32  # the reference, the mean of the policies, the judge
     pretrain, sft, reward = (recipe[name] for name in ("pretrain", "sft", "reward"))
     in_ppo = max(step(update.rows, update.row_tokens, has_logits=True), step(update.critic_rows, update.critic_row_tokens))

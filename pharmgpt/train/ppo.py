@@ -43,7 +43,7 @@ from pharmgpt.train.advantages import explained_variance, gae, whiten
 from pharmgpt.train.batches import HEAD_ROWS, Batch, BatchError, Ledger, batches, document_segments, on_device
 from pharmgpt.train.judge import Judge, inputs, load_judge, score, token_scores
 from pharmgpt.train.losses import clipped_surrogate_loss, clipped_value_loss, kl_estimates
-from pharmgpt.train.optimizer import Guard, Replay, take_step
+from pharmgpt.train.optimizer import Guard, OptimizerConfig, Replay, make_optimizers, take_step
 from pharmgpt.train.parallel import ALONE, Ranks
 from pharmgpt.train.pretrain import batch_loss
 from pharmgpt.train.rollout import Rollout, excerpt_of, items_of, pack_judged, pack_rollout, roll_out
@@ -73,7 +73,8 @@ class StepConfig(BaseModel):
     row_tokens: PositiveInt = 160
     critic_rows: PositiveInt = 16  # the critic reads the excerpt too: with the reward stage's shape it finds that stage's compiled graph
     critic_row_tokens: PositiveInt = 256
-    policy_lr: PositiveFloat = 2e-4
+    policy_muon_lr: PositiveFloat = 6e-4  # Muon's, for the hidden matrices; its steps have one size in every direction
+    policy_lr: PositiveFloat = 6e-5  # AdamW's, for embeddings, head and norms
     critic_lr: PositiveFloat = 1e-3
     clip: PositiveFloat = 0.2
     value_clip: PositiveFloat = 0.5
@@ -157,10 +158,11 @@ def ppo(config: PPOConfig, tokenizer: Tokenizer, prompts: Sequence[Question], do
     if ranks.leads:
         ledger.write(out)
     update = config.update
-    policy_optimizer = {"policy": AdamW(policy.parameters(), lr=update.policy_lr, betas=(0.9, 0.95), weight_decay=0.0, fused=True)}
+    rates = OptimizerConfig(muon_lr=update.policy_muon_lr, muon_momentum=0.9, adamw_lr=update.policy_lr)
+    policy_optimizers = make_optimizers(policy, rates, device)
     critic_optimizer = {"critic": AdamW(critic.parameters(), lr=update.critic_lr, betas=(0.9, 0.95), weight_decay=0.0, fused=True)}
     best = {"best": load_model(policy_dir, [Transformer]).to(device.type)} if config.stop_after is not None else {}
-    state = TrainState(average, policy_optimizer | critic_optimizer, modules={"critic": critic, "policy": policy} | best,
+    state = TrainState(average, policy_optimizers | critic_optimizer, modules={"critic": critic, "policy": policy} | best,
                        extra={"kl_coefficient": config.kl.coefficient, "best_gold": None, "checks_since_best": 0, "stopped": False,
                               "policy_steps": 0}, ranks=ranks)
     log.truncate(states.resume(out, state))
@@ -207,12 +209,12 @@ def ppo(config: PPOConfig, tokenizer: Tokenizer, prompts: Sequence[Question], do
         of_policy = Experience(batch, before.logprobs, whiten(advantages, is_action))
         for mini, own in turns(of_policy, update.rows, update.epochs, seed, iteration, ranks) if learns else ():
             text = next(replay_text, None)
-            read_beside = text_gradient(policy, policy_optimizer, text, nats_of, update.ptx_coefficient) if text else {}
+            read_beside = text_gradient(policy, policy_optimizers, text, nats_of, update.ptx_coefficient) if text else {}
             logprobs, _ = logprobs_of(policy, *policy_inputs(own.batch, device), config.temperature, device.autocast_dtype)
             surrogate = clipped_surrogate_loss(logprobs, own.before, own.aim, own.is_action, update.clip)
             policy_loss = ranks.mean(surrogate.loss, *counted(own, mini))
             replay = Replay(out, iteration, policy, mini.tensors() | named("text", text))
-            grad_norm = take_step(policy_loss, policy, policy_optimizer, update.clip_norm, replay, guard, read_beside, bool(text))
+            grad_norm = take_step(policy_loss, policy, policy_optimizers, update.clip_norm, replay, guard, read_beside, bool(text))
             state.extra["policy_steps"] += 1
             clip_fraction = ranks.mean(surrogate.clip_fraction, *counted(own, mini))
             steps.append({"policy_loss": policy_loss.detach(), "clip_fraction": clip_fraction.detach(), "grad_norm": grad_norm.detach(),
