@@ -73,7 +73,7 @@ class StepConfig(BaseModel):
     row_tokens: PositiveInt = 160
     critic_rows: PositiveInt = 16  # the critic reads the excerpt too: with the reward stage's shape it finds that stage's compiled graph
     critic_row_tokens: PositiveInt = 256
-    policy_muon_lr: PositiveFloat = 6e-4  # Muon's, for the hidden matrices; its steps have one size in every direction
+    policy_muon_lr: PositiveFloat = 3e-4  # Muon's, for the hidden matrices; its steps have one size in every direction
     policy_lr: PositiveFloat = 6e-5  # AdamW's, for embeddings, head and norms
     critic_lr: PositiveFloat = 1e-3
     clip: PositiveFloat = 0.2
