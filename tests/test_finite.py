@@ -6,6 +6,7 @@ from types import SimpleNamespace
 import pytest
 import torch
 from rich.console import Console
+from safetensors.torch import load_file
 
 from pharmgpt.model.checkpoint import load_model
 from pharmgpt.model.transformer import ModelConfig, Transformer
@@ -16,7 +17,7 @@ from pharmgpt.train import state as states
 from pharmgpt.train.optimizer import Guard, NonFiniteError, OptimizerConfig, Replay, make_optimizers
 from pharmgpt.train.ppo import Measured
 from pharmgpt.train.spikes import ENOUGH, SpikeWatch
-from test_ppo import Records, bits, folders  # noqa: F401
+from test_ppo import DOCUMENTS, Records, bits, folders  # noqa: F401
 from test_ppo import run as run_ppo
 from test_reward import start  # noqa: F401
 from test_reward import train as train_reward
@@ -49,6 +50,14 @@ def test_a_value_that_is_no_number_stops_ppo_before_any_update(folders, tmp_path
     monkeypatch.setattr(ppo_module, "estimate", lambda critic, batch, *_: torch.where(batch.is_target.bool(), float("nan"), 0.0))
     with pytest.raises(NonFiniteError, match="step 0: .*values nan.*replay-000000"):
         run_ppo(folders, tmp_path / "out")
+
+
+def test_pretraining_text_that_is_no_number_stops_ppo_and_its_bundle_holds_the_text(folders, tmp_path, monkeypatch):  # noqa: F811
+    monkeypatch.setattr(ppo_module, "text_gradient", lambda *_: {"pretraining_loss": torch.tensor(float("nan"))})
+    with pytest.raises(NonFiniteError, match="step 1: .*pretraining loss nan.*the weights were not updated.*replay-000001"):
+        run_ppo(folders, tmp_path / "out", documents=DOCUMENTS)
+    held = load_file(tmp_path / "out/replay-000001/batch.safetensors")
+    assert {"ids", "text_ids"} <= held.keys() and bits(tmp_path / "out/replay-000001") == bits(folders[0])
 
 
 @pytest.mark.parametrize("value", [float("nan"), 1.0])

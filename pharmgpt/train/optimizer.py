@@ -185,8 +185,9 @@ def take_step(loss: Tensor, model: nn.Module, optimizers: dict[str, Optimizer], 
               also: Mapping[str, Tensor] | None = None, adds: bool = False) -> Tensor:
     """Backward (which `adds` to the gradient that is there, or begins a new one), clip, check (the loss, the gradient and `also`), update.
     Returns the gradient norm before clipping. What is not finite changes no weight; `guard` says when NonFiniteError comes."""
-    for optimizer in optimizers.values() if not adds else ():
-        optimizer.zero_grad(set_to_none=True)
+    if not adds:
+        for optimizer in optimizers.values():
+            optimizer.zero_grad(set_to_none=True)
     loss.backward()
     guard.ranks.add_up_gradients(model.parameters())
     grad_norm = guard.ranks.whole(nn.utils.clip_grad_norm_(model.parameters(), clip_norm, foreach=True))
