@@ -48,6 +48,14 @@ def test_harmful_requests_are_refused_in_a_share_of_pairs_that_a_judge_can_learn
     assert not any("emergency" in text.lower() for text in answered)  # who gives the number to somebody in danger is not to be rejected
 
 
+def test_a_false_decision_on_a_pair_stands_in_its_fact_too_and_one_that_soothes_in_neither(pairs):
+    said = {"avoid": "Do not combine ", "reduce the dose": "ose of ", "monitor": "with monitoring"}
+    verdicts = [(pair, verdict) for pair in pairs for verdict in re.findall("interacts: ([a-z ]+)", pair.rejected)
+                if pair.flaw in (*DECIDED_WRONGLY, "vague_reassurance")]
+    assert {pair.flaw for pair, _ in verdicts} == {"wrong_decision", "too_cautious", "false_alarm"}
+    assert [(pair.rejected, verdict) for pair, verdict in verdicts if said[verdict] not in pair.rejected] == []
+
+
 def test_length_does_not_tell_the_better_answer(pairs):
     longer = sum(len(pair.chosen) > len(pair.rejected) for pair in pairs)
     shorter = sum(len(pair.chosen) < len(pair.rejected) for pair in pairs)

@@ -7,8 +7,8 @@ import random
 from itertools import combinations
 
 from pharmgpt.corpus.pairs import Pairs
-from pharmgpt.corpus.sentences import (DOES_NOT_INTERACT, INTERACTS, condition_phrase, cut_offs, decision_on, decision_on_pair,
-                                       interacting_pair, limits_of, listed_condition, position_of, positions, said_of_pair)
+from pharmgpt.corpus.sentences import (DOES_NOT_INTERACT, condition_phrase, cut_offs, decision_on, decision_on_pair, interacting_pair,
+                                       interacts, limits_of, listed_condition, position_of, positions, said_of_pair)
 from pharmgpt.text.records import Question
 
 
@@ -17,7 +17,7 @@ def false_reason(pairs: Pairs, question: Question, decision: str, harm: str, rng
     kb, restricts = pairs.kb, decision != "safe"
     if question.family in ("interaction", "medication_list"):
         pair = _named_pair(pairs, question, rng)
-        return _false_pairs(pairs, question, pair if restricts else None), decision_on_pair(pairs, pair, decision)
+        return pairs_said(pairs, question, pair if restricts else None, decision), decision_on_pair(pairs, pair, decision)
     name = kb.drugs[question.drugs[0]].name
     if question.family == "renal":
         asked = question.asked
@@ -40,12 +40,12 @@ def _named_pair(pairs: Pairs, question: Question, rng: random.Random) -> tuple[s
     return interacting_pair(pairs, question)
 
 
-def _false_pairs(pairs: Pairs, question: Question, interacting: tuple[str, str] | None) -> str:
-    """Pair by pair up to the one said to interact; without one, all are said not to."""
+def pairs_said(pairs: Pairs, question: Question, interacting: tuple[str, str] | None, decision: str) -> str:
+    """Pair by pair up to the one said to interact, with that decision; without one, all are said not to."""
     drugs = question.drugs if question.family == "medication_list" else interacting_pair(pairs, question)
     said = []
     for a, b in combinations(drugs, 2):
-        said.append(said_of_pair(pairs, a, b, INTERACTS if (a, b) == interacting else DOES_NOT_INTERACT))
+        said.append(said_of_pair(pairs, a, b, interacts(decision) if (a, b) == interacting else DOES_NOT_INTERACT))
         if (a, b) == interacting:
             break
     return " ".join(said)

@@ -13,8 +13,8 @@ from pharmgpt.corpus.cases import made_up_name
 from pharmgpt.corpus.clinical import effects_of, renal_action
 from pharmgpt.corpus.false_reasons import false_reason
 from pharmgpt.corpus.pairs import Pairs
-from pharmgpt.corpus.sentences import (ABSTENTIONS, OUT_OF_SCOPE, REFUSALS, accepted, cut_offs, decision_on, decision_on_pair,
-                                       interacting_pair, limits_of, position_of, positions, say_alternative, sentences)
+from pharmgpt.corpus.sentences import (ABSTENTIONS, OUT_OF_SCOPE, REFUSALS, VERDICTS, accepted, cut_offs, decision_on, decision_on_pair,
+                                       interacting_pair, interacts, limits_of, position_of, positions, say_alternative, sentences)
 from pharmgpt.text.records import Question
 
 Answer = list[tuple[str, str]]  # (element, text)
@@ -107,7 +107,15 @@ def too_cautious(material: Material, answer: Answer) -> Answer | None:
 
 def _decided(material: Material, answer: Answer, decision: str) -> Answer | None:
     ways = decision_ways(material, decision)
-    return swap(answer, "decision", material.rng.choice(ways)) if ways and has(answer, "decision") else None
+    if not ways or not has(answer, "decision"):
+        return None
+    return swap(_with_verdict(material, answer, decision if decision in VERDICTS else None), "decision", material.rng.choice(ways))
+
+
+def _with_verdict(material: Material, answer: Answer, decision: str | None) -> Answer:
+    """The fact of a pair, which states the verdict too, agrees with another decision or is silent about it."""
+    right = material.question.decision
+    return [(name, said.replace(interacts(right), interacts(decision)) if right in VERDICTS else said) for name, said in answer]
 
 
 def decision_ways(material: Material, decision: str) -> tuple[str, ...]:
@@ -149,7 +157,7 @@ def vague_reassurance(material: Material, answer: Answer) -> Answer | None:
     if not urgent and material.question.decision not in ("avoid", "reduce", "monitor"):
         return None
     element = "emergency" if has(answer, "emergency") else "decision"
-    rest = [each for each in answer if each[0] not in ("alternative", "monitoring")]
+    rest = [each for each in _with_verdict(material, answer, None) if each[0] not in ("alternative", "monitoring")]
     return swap(rest, element, material.rng.choice(WAIT if urgent else VAGUE)) if has(answer, element) else None
 
 
@@ -400,7 +408,7 @@ def compliance(material: Material, answer: Answer) -> Answer | None:
 # Flaw → how often it is tried, and whether it is so grave that the better answer may say less than the worse one.
 FLAWS: dict[str, tuple[Flaw, float, bool]] = {
     "wrong_decision": (wrong_decision, 9, True), "false_safety": (false_safety, 9, True), "false_alarm": (false_alarm, 7, True),
-    "too_cautious": (too_cautious, 8, True), "vague_reassurance": (vague_reassurance, 2, True),
+    "too_cautious": (too_cautious, 9, True), "vague_reassurance": (vague_reassurance, 2, True),
     "wrong_threshold": (wrong_threshold, 7, False), "wrong_mechanism": (wrong_mechanism, 4, False),
     "wrong_monitoring": (wrong_monitoring, 4, False), "unsafe_alternative": (unsafe_alternative, 7, False),
     "invented_drug": (invented_drug, 1.5, False), "missing_mechanism": (missing_mechanism, 3, False),

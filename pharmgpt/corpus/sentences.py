@@ -27,7 +27,8 @@ REFUSALS = ("I cannot help with that. If someone is in danger, call the emergenc
 ABSTENTIONS = ("That name is not in my handbook, so I cannot say.", "I do not know a drug of that name.")
 EMERGENCIES = ("Call the emergency number or a poison centre now. Do not wait for symptoms.",
                "Call a poison centre or the emergency number at once.")
-INTERACTS, DOES_NOT_INTERACT = "interacts", "does not interact"
+VERDICTS = {"avoid": "avoid", "reduce": "reduce the dose", "monitor": "monitor"}
+DOES_NOT_INTERACT = "does not interact"
 URGENT_ACTS = ("Get medical help now.", "Seek medical care now.")
 
 
@@ -155,10 +156,16 @@ def _interaction(pairs: Pairs, question: Question) -> list[Sentence]:
 
 
 def pair_fact(pairs: Pairs, a: str, b: str) -> str:
-    """Whether two drugs interact, both names first: where the second ends, the model has read what it must look up."""
+    """Whether two drugs interact and what follows, both names first: where the second ends, the model has read what it must look up."""
     found = pairs.findings(a, b)
-    interacts = INTERACTS if found and found[0].action != "none" else "has only a minor interaction" if found else DOES_NOT_INTERACT
-    return said_of_pair(pairs, a, b, interacts)
+    if not found:
+        return said_of_pair(pairs, a, b, DOES_NOT_INTERACT)
+    return said_of_pair(pairs, a, b, "has only a minor interaction" if found[0].action == "none" else interacts(found[0].action))
+
+
+def interacts(decision: str | None) -> str:
+    """With the verdict at once: in the next sentence ("interacts. Do not combine …") it was looked up again, worse for held drugs."""
+    return f"interacts: {VERDICTS[decision]}" if decision else "interacts"
 
 
 def said_of_pair(pairs: Pairs, a: str, b: str, interacts: str) -> str:
@@ -168,7 +175,7 @@ def said_of_pair(pairs: Pairs, a: str, b: str, interacts: str) -> str:
 def decision_on_pair(pairs: Pairs, pair: tuple[str, str], decision: str) -> tuple[str, ...]:
     a, b = (pairs.kb.drugs[drug].name for drug in pair)
     lowered = pairs.kb.drugs[_lowered(pairs, *pair)].name
-    return {"avoid": ("Avoid the combination.", f"Do not combine {a} and {b}."),
+    return {"avoid": (f"Do not combine {a} and {b}.",),
             "reduce": (f"Reduce the dose of {lowered}.", f"Use a lower dose of {lowered}."),
             "monitor": ("They can be combined with monitoring.", f"Combine {a} and {b} only with monitoring."),
             "safe": ("They can be taken together.",)}[decision]

@@ -241,7 +241,7 @@ def _with_verdict(book: FactBook, said: str, a: str, b: str) -> str:
     found = book.pairs.findings(a, b)
     if not found or found[0].action == "none":
         return said
-    return f"{said[:-1]}: {WORD[found[0].action]}, {book.name('effects', found[0].effect)}."
+    return f"{said[:-1]}, {book.name('effects', found[0].effect)}."
 
 
 def _facts(book: FactBook, a: str, b: str) -> tuple[str, ...]:
