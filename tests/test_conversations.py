@@ -77,6 +77,15 @@ def test_no_answer_has_a_sentence_that_begins_with_a_drug(kb, talks):
     assert not starts & {name.split()[0].capitalize() for name in names}
 
 
+def test_a_verdict_on_a_pair_or_on_pregnancy_follows_the_names_it_is_about(kb, asked):
+    names = sorted((drug.name for drug in kb.drugs.values()), key=len, reverse=True)
+    named = f"({'|'.join(map(re.escape, names))})"
+    forms = {"interaction": f"The pair {named} and {named} (interacts: (avoid|reduce the dose|monitor)|does not|has only)",
+             "pregnancy": f"In pregnancy {named} is (best avoided|used with monitoring|safe to use)"}
+    for question in (each for each in asked if each.family in forms):
+        assert re.match(forms[question.family], full_answer(kb, question)), question
+
+
 def test_a_list_is_read_pair_by_pair_up_to_the_one_that_matters(kb, asked):
     for question in (each for each in asked if each.family == "medication_list"):
         said = re.findall(r"The pair ([\w -]+?) and ([\w -]+?) (interacts|does not interact)", full_answer(kb, question))

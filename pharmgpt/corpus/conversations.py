@@ -17,7 +17,7 @@ from pharmgpt.knowledge.schema import KnowledgeBase
 from pharmgpt.text.records import Conversation, Message, Question
 
 FACTS = ("basis", "threshold", "condition", "pair")  # stated before the decision
-HARM_FIRST = ("pregnancy", "symptom")  # here the harm is the fact that the decision rests on
+RESTS_ON_HARM = ("pregnancy", "symptom")  # here the harm is the fact that the decision rests on
 ALWAYS_SAID = ("abstain", "refuse", "emergency", "ask_for")  # answers of one sentence
 MINOR_ELEMENTS = ("monitoring", "alternative", "mechanism")  # dropped first when an answer would be complete
 PRIMARY = {"monitoring": "monitoring", "alternative": "alternative"}  # what such a question asks for is said by every expert, nearly always
@@ -42,7 +42,7 @@ class Expert:
     def mentions(self, element: str, family: str) -> float:
         if element in ALWAYS_SAID:
             return 1.0
-        is_fact = element in FACTS or (element == "mechanism" and family in HARM_FIRST)
+        is_fact = element in FACTS or (element == "mechanism" and family in RESTS_ON_HARM)
         usual = self.fact if is_fact else getattr(self, "mechanism" if element == "reason" else element)
         return max(usual, PRIMARY_RATE) if PRIMARY.get(family) == element else usual
 

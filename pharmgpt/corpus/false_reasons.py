@@ -7,13 +7,14 @@ import random
 from itertools import combinations
 
 from pharmgpt.corpus.pairs import Pairs
-from pharmgpt.corpus.sentences import (DOES_NOT_INTERACT, condition_phrase, cut_offs, decision_on, decision_on_pair, interacting_pair,
-                                       interacts, limits_of, listed_condition, position_of, positions, said_of_pair)
+from pharmgpt.corpus.sentences import (DOES_NOT_INTERACT, condition_phrase, cut_offs, decision_in_pregnancy, decision_on,
+                                       decision_on_pair, interacting_pair, interacts, limits_of, listed_condition, position_of,
+                                       positions, said_of_pair)
 from pharmgpt.text.records import Question
 
 
-def false_reason(pairs: Pairs, question: Question, decision: str, harm: str, rng: random.Random) -> tuple[str, tuple[str, ...]] | None:
-    """(false fact, ways to decide accordingly); None where the family has no such form. `harm` is an effect that is not the drug's."""
+def false_reason(pairs: Pairs, question: Question, decision: str, rng: random.Random) -> tuple[str, tuple[str, ...]] | None:
+    """(false fact, ways to decide accordingly); None where the family has no such form, "" where the decision is the fact."""
     kb, restricts = pairs.kb, decision != "safe"
     if question.family in ("interaction", "medication_list"):
         pair = _named_pair(pairs, question, rng)
@@ -28,8 +29,7 @@ def false_reason(pairs: Pairs, question: Question, decision: str, harm: str, rng
         condition = condition_phrase(kb, question.asked["condition"])
         return listed_condition(name, condition, restricts), decision_on(name, decision)
     if question.family == "pregnancy":
-        fact = f"In pregnancy {name} can cause {kb.effects[harm].name}." if restricts else f"No pregnancy restriction is listed for {name}."
-        return fact, decision_on(name, decision, " in pregnancy")
+        return "", decision_in_pregnancy(name, decision)
     return None
 
 

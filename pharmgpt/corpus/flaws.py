@@ -13,8 +13,9 @@ from pharmgpt.corpus.cases import made_up_name
 from pharmgpt.corpus.clinical import effects_of, renal_action
 from pharmgpt.corpus.false_reasons import false_reason
 from pharmgpt.corpus.pairs import Pairs
-from pharmgpt.corpus.sentences import (ABSTENTIONS, OUT_OF_SCOPE, REFUSALS, VERDICTS, accepted, cut_offs, decision_on, decision_on_pair,
-                                       interacting_pair, interacts, limits_of, position_of, positions, say_alternative, sentences)
+from pharmgpt.corpus.sentences import (ABSTENTIONS, OUT_OF_SCOPE, REFUSALS, VERDICTS, accepted, cut_offs, decision_in_pregnancy,
+                                       decision_on, decision_on_pair, interacting_pair, interacts, limits_of, position_of, positions,
+                                       say_alternative, sentences)
 from pharmgpt.text.records import Question
 
 Answer = list[tuple[str, str]]  # (element, text)
@@ -126,8 +127,10 @@ def decision_ways(material: Material, decision: str) -> tuple[str, ...]:
         in_safe_list = question.family == "medication_list" and question.decision == "safe"
         pair = question.drugs[:2] if in_safe_list else interacting_pair(material.pairs, question)
         return decision_on_pair(material.pairs, pair, decision)
-    if question.family in ("renal", "contraindication", "pregnancy"):
-        return decision_on(material.name, decision, " in pregnancy" if question.family == "pregnancy" else "")
+    if question.family == "pregnancy":
+        return decision_in_pregnancy(material.name, decision)
+    if question.family in ("renal", "contraindication"):
+        return decision_on(material.name, decision)
     return ()
 
 
@@ -143,12 +146,11 @@ def false_alarm(material: Material, answer: Answer) -> Answer | None:
 
 
 def _for_false_reason(material: Material, answer: Answer, decision: str) -> Answer | None:
-    harm = wrong_effect(material) or material.rng.choice(COMMON_HARMS)
-    found = false_reason(material.pairs, material.question, decision, harm, material.rng)
+    found = false_reason(material.pairs, material.question, decision, material.rng)
     if found is None or not has(answer, "decision"):
         return None
     fact, decided = found
-    return [("basis", fact), ("decision", material.rng.choice(decided))]
+    return [*([("basis", fact)] if fact else []), ("decision", material.rng.choice(decided))]
 
 
 def vague_reassurance(material: Material, answer: Answer) -> Answer | None:

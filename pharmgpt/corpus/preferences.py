@@ -6,7 +6,7 @@ whichever length is behind in the count. `python -m pytest tests/test_preference
 import random
 from collections.abc import Sequence
 
-from pharmgpt.corpus.conversations import HARM_FIRST, PRIMARY, in_turns
+from pharmgpt.corpus.conversations import PRIMARY, RESTS_ON_HARM, in_turns
 from pharmgpt.corpus.flaws import FLAWS, Answer, Material
 from pharmgpt.corpus.pairs import pairs_of
 from pharmgpt.corpus.sentences import sentences
@@ -91,7 +91,7 @@ def strong_answer(material: Material, omission_rate: float = OMISSION_RATE) -> A
 def optional_elements(question: Question) -> set[str]:
     """What a good answer may leave out: never what was asked for, nor the harm where it is the only reason given."""
     family = question.family
-    return {name for name in OPTIONAL if name != PRIMARY.get(family) and not (name == "mechanism" and family in HARM_FIRST)}
+    return {name for name in OPTIONAL if name != PRIMARY.get(family) and not (name == "mechanism" and family in RESTS_ON_HARM)}
 
 
 def _rebalanced(material: Material, good: Answer, bad: Answer, balance: Balance) -> tuple[Answer, Answer]:

@@ -141,12 +141,18 @@ def positions(limits: Sequence[str]) -> list[str]:
     return [f"below {limits[0]}", *(f"between {low} and {high}" for low, high in pairwise(limits)), f"above {limits[-1]}"]
 
 
-def decision_on(drug: str, decision: str, where: str = "") -> tuple[str, ...]:
-    """A verdict on one drug; `where` is "" or " in pregnancy"."""
-    return {"avoid": (f"Avoid {drug}{where}.", f"Do not use {drug}{where}."),
-            "reduce": (f"Reduce the dose of {drug}{where}.", f"Use a lower dose of {drug}{where}."),
-            "monitor": (f"Use {drug}{where} with monitoring.",),
-            "safe": (f"So {drug} can be used{where}.",)}[decision]
+def decision_on(drug: str, decision: str) -> tuple[str, ...]:
+    """A verdict on one drug."""
+    return {"avoid": (f"Avoid {drug}.", f"Do not use {drug}."),
+            "reduce": (f"Reduce the dose of {drug}.", f"Use a lower dose of {drug}."),
+            "monitor": (f"Use {drug} with monitoring.",),
+            "safe": (f"So {drug} can be used.",)}[decision]
+
+
+def decision_in_pregnancy(drug: str, decision: str) -> tuple[str, ...]:
+    """The drug first, as texts have it: with "Avoid …" first, the verdict fell before the name was said, and held drugs suffered."""
+    verdict = {"avoid": "best avoided", "reduce": "given at a lower dose", "monitor": "used with monitoring", "safe": "safe to use"}
+    return (f"In pregnancy {drug} is {verdict[decision]}.",)
 
 
 def _interaction(pairs: Pairs, question: Question) -> list[Sentence]:
@@ -221,13 +227,7 @@ def listed_condition(drug: str, condition: str, is_listed: bool) -> str:
 
 
 def _pregnancy(pairs: Pairs, question: Question) -> list[Sentence]:
-    drug, effects = pairs.kb.drugs[question.drugs[0]].name, accepted(question, "mechanism")
-    decision = Sentence("decision", decision_on(drug, question.decision, " in pregnancy"))
-    if effects:
-        harm = pairs.kb.effects[effects[0]].name
-        return [Sentence("mechanism", (f"In pregnancy {drug} can cause {harm}.",)), decision]
-    restriction = (f"No pregnancy restriction is listed for {drug}.",) if question.decision == "safe" else ()
-    return [Sentence("basis", restriction), decision]
+    return [Sentence("decision", decision_in_pregnancy(pairs.kb.drugs[question.drugs[0]].name, question.decision))]
 
 
 def _alternative(pairs: Pairs, question: Question) -> list[Sentence]:
