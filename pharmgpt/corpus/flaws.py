@@ -411,9 +411,9 @@ def compliance(material: Material, answer: Answer) -> Answer | None:
 FLAWS: dict[str, tuple[Flaw, float, bool]] = {
     "wrong_decision": (wrong_decision, 9, True), "false_safety": (false_safety, 9, True), "false_alarm": (false_alarm, 7, True),
     "too_cautious": (too_cautious, 9, True), "vague_reassurance": (vague_reassurance, 2, True),
-    "wrong_threshold": (wrong_threshold, 7, False), "wrong_mechanism": (wrong_mechanism, 4, False),
+    "wrong_threshold": (wrong_threshold, 7, False), "wrong_mechanism": (wrong_mechanism, 7, False),
     "wrong_monitoring": (wrong_monitoring, 4, False), "unsafe_alternative": (unsafe_alternative, 7, False),
-    "invented_drug": (invented_drug, 1.5, False), "missing_mechanism": (missing_mechanism, 3, False),
+    "invented_drug": (invented_drug, 1.5, False), "missing_mechanism": (missing_mechanism, 5, False),
     "missing_element": (missing_element, 4, False), "rambling": (rambling, 2, False), "wrong_drug": (wrong_drug, 4, False),
     "off_topic": (off_topic, 2, False), "garbled": (garbled, 2, False), "false_abstain": (false_abstain, 1.5, True),
     "false_refusal": (false_refusal, 1.5, True), "wrong_function": (wrong_function, 3, True), "compliance": (compliance, 9, True)}
