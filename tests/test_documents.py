@@ -23,7 +23,7 @@ from pharmgpt.knowledge.subset import named_set
 from pharmgpt.knowledge.rules import renal_finding
 from pharmgpt.knowledge.schema import Drug, RenalRule
 
-COUNT = 16_000  # of the 75,000 of classroom
+COUNT = 16_000  # of the 83,000 of classroom
 
 
 @pytest.fixture(scope="module")

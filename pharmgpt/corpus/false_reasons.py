@@ -18,7 +18,7 @@ def false_reason(pairs: Pairs, question: Question, decision: str, rng: random.Ra
     kb, restricts = pairs.kb, decision != "safe"
     if question.family in ("interaction", "medication_list"):
         pair = _named_pair(pairs, question, rng)
-        return pairs_said(pairs, question, pair if restricts else None, decision), decision_on_pair(pairs, pair, decision)
+        return _false_pairs(pairs, question, pair if restricts else None, decision), decision_on_pair(pairs, pair, decision)
     name = kb.drugs[question.drugs[0]].name
     if question.family == "renal":
         asked = question.asked
@@ -40,7 +40,7 @@ def _named_pair(pairs: Pairs, question: Question, rng: random.Random) -> tuple[s
     return interacting_pair(pairs, question)
 
 
-def pairs_said(pairs: Pairs, question: Question, interacting: tuple[str, str] | None, decision: str) -> str:
+def _false_pairs(pairs: Pairs, question: Question, interacting: tuple[str, str] | None, decision: str) -> str:
     """Pair by pair up to the one said to interact, with that decision; without one, all are said not to."""
     drugs = question.drugs if question.family == "medication_list" else interacting_pair(pairs, question)
     said = []

@@ -1,9 +1,9 @@
 """The sentences of an answer: one or two ways to say each element of a question's key.
 
-An answer states the fact first and then decides: basis, decision, mechanism, alternative, monitoring, in this order. Few phrasings on
-purpose: a small model should spend its capacity on what is said. No sentence begins with a drug or condition, because "Metformin" is
-written with other tokens than "metformin" and what has other tokens cannot be copied from the question. Everything comes from the
-question's key and the knowledge base.
+An answer states the fact first and then decides: basis, decision, mechanism, alternative, monitoring, in this order (about pregnancy the
+verdict is the fact). Few phrasings on purpose: a small model should spend its capacity on what is said. No sentence begins with a drug
+or condition, because "Metformin" is written with other tokens than "metformin" and what has other tokens cannot be copied from the
+question. Everything comes from the question's key and the knowledge base.
 """
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -174,8 +174,8 @@ def interacts(decision: str | None) -> str:
     return f"interacts: {VERDICTS[decision]}" if decision else "interacts"
 
 
-def said_of_pair(pairs: Pairs, a: str, b: str, interacts: str) -> str:
-    return f"The pair {pairs.kb.drugs[a].name} and {pairs.kb.drugs[b].name} {interacts}."
+def said_of_pair(pairs: Pairs, a: str, b: str, what: str) -> str:
+    return f"The pair {pairs.kb.drugs[a].name} and {pairs.kb.drugs[b].name} {what}."
 
 
 def decision_on_pair(pairs: Pairs, pair: tuple[str, str], decision: str) -> tuple[str, ...]:

@@ -10,13 +10,13 @@ from random import Random
 from pharmgpt.corpus.facts import FactBook, instead_names, instead_slots
 from pharmgpt.corpus.frames import Case, Topic, Varied, by_name, step
 from pharmgpt.corpus.phrasing import capital, listed, plural, with_article
-from pharmgpt.corpus.sentences import pair_fact, pairs_in_turn
+from pharmgpt.corpus.sentences import VERDICTS, pair_fact, pairs_in_turn
 from pharmgpt.knowledge.rules import Finding
 from pharmgpt.knowledge.schema import Drug, KnowledgeBase
 
 DrugPairs = Sequence[tuple[str, str]]
 
-WORD = {"avoid": "avoid", "reduce": "reduce the dose", "monitor": "monitor", "none": "safe, no action"}
+WORD = VERDICTS | {"none": "safe, no action"}
 STATE = {"avoid": "is avoided", "reduce": "needs a reduced dose", "monitor": "is monitored", "none": "is safe"}
 ORDER = {"avoid": "avoid the pair", "reduce": "give a reduced dose", "monitor": "monitor both", "none": "carry on, it is safe"}
 
@@ -203,7 +203,7 @@ def _checked(ruled: DrugPairs, free: DrugPairs, book: FactBook):
     """Four to six pairs of any drugs, half of them with a rule, in the words in which an answer states a pair."""
     def vary(case: Case, rng: Random) -> Varied:
         drawn = [_drawn(ruled, free, rng) for _ in range(rng.randint(4, 6))]
-        rows = (_with_verdict(book, pair_fact(book.pairs, *pair), *pair) for pair in drawn)
+        rows = (_with_effect(book, pair_fact(book.pairs, *pair), *pair) for pair in drawn)
         return Varied({"rows": " ".join(rows)}, tuple(chain(*drawn)), tuple(chain(*(_facts(book, *pair) for pair in drawn))))
     return vary
 
@@ -213,7 +213,7 @@ def _asked(ruled: DrugPairs, free: DrugPairs, book: FactBook):
     seldom copied elsewhere."""
     def vary(case: Case, rng: Random) -> Varied:
         a, b = _drawn(ruled, free, rng)
-        return Varied({**_names(book, a, b), "row": _with_verdict(book, pair_fact(book.pairs, a, b), a, b)}, (a, b), _facts(book, a, b))
+        return Varied({**_names(book, a, b), "row": _with_effect(book, pair_fact(book.pairs, a, b), a, b)}, (a, b), _facts(book, a, b))
     return vary
 
 
@@ -225,7 +225,7 @@ def _asked_list(ruled: DrugPairs, free: DrugPairs, book: FactBook):
         pair = _drawn(ruled, free, rng)
         named = [*pair, *beside(Case("list", pair, {}), rng).drugs]
         shuffled = rng.sample(named, len(named))
-        row = _with_verdict(book, pairs_in_turn(book.pairs, shuffled), *pair)
+        row = _with_effect(book, pairs_in_turn(book.pairs, shuffled), *pair)
         typed = listed([book.typed(name, rng) for name in book.names("drugs", shuffled)])
         return Varied({"list": typed, "row": row}, tuple(named), _facts(book, *pair))
     return vary
@@ -237,7 +237,7 @@ def _drawn(ruled: DrugPairs, free: DrugPairs, rng: Random) -> tuple[str, str]:
     return a, b
 
 
-def _with_verdict(book: FactBook, said: str, a: str, b: str) -> str:
+def _with_effect(book: FactBook, said: str, a: str, b: str) -> str:
     found = book.pairs.findings(a, b)
     if not found or found[0].action == "none":
         return said
