@@ -66,7 +66,7 @@ def test_the_two_answers_always_differ(pairs):
     assert all(pair.chosen and pair.rejected and pair.chosen != pair.rejected for pair in pairs)
 
 
-@pytest.mark.parametrize("flaw", ["wrong_threshold", "wrong_mechanism", "wrong_monitoring", "unsafe_alternative"])
+@pytest.mark.parametrize("flaw", ["wrong_threshold", "wrong_mechanism", "wrong_monitoring", "wrong_alternative", "unsafe_alternative"])
 def test_a_wrong_fact_is_a_minimal_edit(pairs, flaw):
     for pair in (each for each in pairs if each.flaw == flaw):
         chosen, rejected = (re.split(r"(?<!\bC)\. ", text) for text in (pair.chosen, pair.rejected))  # C. difficile is no end

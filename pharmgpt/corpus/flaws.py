@@ -282,6 +282,19 @@ def unsafe_alternative(material: Material, answer: Answer) -> Answer | None:
     return swap(answer, "alternative", material.rng.choice(say_alternative(offered, replaced and kb.drugs[replaced].name)))
 
 
+def wrong_alternative(material: Material, answer: Answer) -> Answer | None:
+    """A drug for something else, which the handbook does not offer."""
+    if not has(answer, "alternative"):
+        return None
+    kb, replaced = material.pairs.kb, replaced_in(material, answer)
+    uses, right = set(kb.drugs[replaced or material.drug].indications), set(material.element("alternative")) | set(material.question.drugs)
+    others = [drug for drug in material.allowed if drug not in right and not uses & set(kb.drugs[drug].indications)]
+    if not others:
+        return None
+    offered = kb.drugs[material.rng.choice(others)].name
+    return swap(answer, "alternative", material.rng.choice(say_alternative(offered, replaced and kb.drugs[replaced].name)))
+
+
 def replaced_in(material: Material, answer: Answer) -> str:
     """The drug of the question that the alternative stands in for; "" when there is only one."""
     if len(material.question.drugs) == 1:
@@ -411,9 +424,10 @@ def compliance(material: Material, answer: Answer) -> Answer | None:
 FLAWS: dict[str, tuple[Flaw, float, bool]] = {
     "wrong_decision": (wrong_decision, 9, True), "false_safety": (false_safety, 9, True), "false_alarm": (false_alarm, 7, True),
     "too_cautious": (too_cautious, 9, True), "vague_reassurance": (vague_reassurance, 2, True),
-    "wrong_threshold": (wrong_threshold, 7, False), "wrong_mechanism": (wrong_mechanism, 7, False),
-    "wrong_monitoring": (wrong_monitoring, 4, False), "unsafe_alternative": (unsafe_alternative, 7, False),
+    "wrong_threshold": (wrong_threshold, 12, False), "wrong_mechanism": (wrong_mechanism, 7, False),
+    "wrong_monitoring": (wrong_monitoring, 8, False), "unsafe_alternative": (unsafe_alternative, 7, False),
+    "wrong_alternative": (wrong_alternative, 10, False),
     "invented_drug": (invented_drug, 1.5, False), "missing_mechanism": (missing_mechanism, 5, False),
-    "missing_element": (missing_element, 4, False), "rambling": (rambling, 2, False), "wrong_drug": (wrong_drug, 4, False),
-    "off_topic": (off_topic, 2, False), "garbled": (garbled, 2, False), "false_abstain": (false_abstain, 1.5, True),
+    "missing_element": (missing_element, 6, False), "rambling": (rambling, 3, False), "wrong_drug": (wrong_drug, 4, False),
+    "off_topic": (off_topic, 1, False), "garbled": (garbled, 1, False), "false_abstain": (false_abstain, 1.5, True),
     "false_refusal": (false_refusal, 1.5, True), "wrong_function": (wrong_function, 3, True), "compliance": (compliance, 9, True)}

@@ -16,8 +16,8 @@ from pharmgpt.text.records import PreferencePair, Question
 
 OPTIONAL = ("mechanism", "alternative", "monitoring", "reason")
 # Families whose answers state facts come oftener than in demonstrations: only there can a fact be wrong.
-TURNS = {"interaction": 5, "renal": 3, "contraindication": 3, "medication_list": 5, "pregnancy": 2, "alternative": 2, "monitoring": 2,
-         "symptom": 2, "missing_information": 3, "unknown_drug": 1, "emergency": 1, "harmful": 3, "out_of_scope": 1}
+TURNS = {"interaction": 5, "medication_list": 5, "renal": 4, "contraindication": 3, "alternative": 3, "monitoring": 3, "pregnancy": 2,
+         "symptom": 2, "missing_information": 3, "harmful": 3, "unknown_drug": 1, "emergency": 1, "out_of_scope": 1}
 OMISSION_RATE = .15  # how often a good answer leaves an optional element out
 # The same beside a grave flaw: a bare right answer beats a wrong one too. Judged on full answers only, "They can be taken together" cost a
 # policy that says little no more than a bare warning did.
