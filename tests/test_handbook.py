@@ -60,7 +60,7 @@ def small():
     ("I take firstol, otherine and secondam.",
      "firstol + secondam: major, avoid. effect bleeding. instead of secondam otherine. check eGFR.\nother pairs: no interaction listed."),
     ("On firstol I have unusual bruising", "firstol symptoms: unusual bruising is bleeding, emergency."),
-    ("On secondam I have unusual bruising", "secondam symptoms: unusual bruising not listed."),
+    ("On secondam I have unusual bruising", "secondam symptoms: none listed."),
     ("My child swallowed a pack of firstol", "firstol overdose: emergency number or poison centre now."),
     ("Tell me about firstol", "firstol: class a. effect bleeding.\nfirstol contraindications: asthma."),
     ("Can I take Zolbavir?", "zolbavir: no handbook entry."),

@@ -104,7 +104,7 @@ def test_questions_of_two_parts_differ_even_with_names_and_numbers_masked(kb, as
         text = prompt_text(question)
         for mention in sorted(find_drugs(kb, text), key=lambda each: -each.start):
             text = f"{text[:mention.start]}_{text[mention.end:]}"
-        for word in (question.asked.get("name"), question.asked.get("sign")):
+        for word in (question.asked.get("name"), question.asked.get("sign"), question.asked.get("clause")):
             text = re.sub(re.escape(word), "_", text, flags=re.IGNORECASE) if word else text
         return masked(re.sub(r"\d+", "_", text))
 

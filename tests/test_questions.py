@@ -160,7 +160,8 @@ def test_no_drug_is_called_safe_in_a_condition_it_is_listed_against(kb, train, h
 FAMILY_SLOTS = {"renal": {"drug", "value", "measure"}, "interaction": {"a", "b"}, "contraindication": {"drug", "condition"},
                 "pregnancy": {"drug"}, "alternative.renal": {"drug", "value", "measure"}, "alternative.interaction": {"a", "b"},
                 "alternative.contraindication": {"drug", "condition"}, "alternative.pregnancy": {"drug"}, "monitoring": {"drug"},
-                "medication_list": {"list"}, "symptom": {"drug", "sign"}, "unknown_drug.alone": {"name"},
+                "medication_list": {"list"}, "symptom": {"drug", "sign"}, "symptom.told": {"drug", "clause"},
+                "unknown_drug.alone": {"name"},
                 "unknown_drug.beside": {"name", "drug"}, "missing_information.renal": {"drug"},
                 "missing_information.interaction": {"drug"}, "out_of_scope": set(), "harmful": {"drug"}, "emergency": {"drug"}}
 

@@ -30,8 +30,8 @@ def _topic(question):
 
 
 def test_what_fills_a_slot_counts_as_the_slot(kb):
-    text = masked(kb, "Is Glucophage fine with gout, unusual bruising and a CrCl of 28?")
-    assert text == "is   fine with {condition}, {sign} and a {measure} of {value}?"
+    text = masked(kb, "Is Glucophage fine with gout and a CrCl of 28?")
+    assert text == "is   fine with {condition} and a {measure} of {value}?"
 
 
 def test_the_longest_condition_wins(kb):

@@ -15,6 +15,7 @@ from pharmgpt.corpus.clinical import (DECISIONS, MINOR, NOT_ASKED, SAME_SIGNS, S
 from pharmgpt.corpus.pairs import Pairs
 from pharmgpt.corpus.phrasing import Band, bands
 from pharmgpt.corpus.split import Split
+from pharmgpt.corpus.wordings import signs
 from pharmgpt.knowledge.names import resolve
 from pharmgpt.knowledge.schema import Drug, KnowledgeBase
 from pharmgpt.text.records import Element, Part, Pool
@@ -309,24 +310,30 @@ def monitoring(draw: Draw) -> tuple[Case, ...]:
     return (Case("monitoring", "", (drug.id,), key_of("monitoring", found), "", "", {}, facts),)
 
 
+CLAUSE_RATE = .4  # how often signs are told as clauses, "my stool is black"
+
+
 def symptom(draw: Draw) -> tuple[Case, ...]:
     """Signs of a grave effect of the drug (help now), and of a common harmless one (watch it)."""
-    drug = draw.drug()
+    drug, told = draw.drug(), draw.rng.random() < CLAUSE_RATE
     grave = {each.effect for each in (*drug.boxed_warnings, *drug.serious_effects)}
     common = {each.effect for each in drug.common_effects} - grave
-    urgent = [effect for effect in URGENT if effect in grave and signs_of(effect)]
-    minor = [effect for effect in MINOR if effect in common and signs_of(effect)]
+    signs_told = {effect: signs(draw.part, "clauses").get(effect, ()) if told else signs_of(effect, draw.part)
+                  for effect in (*URGENT, *MINOR)}
+    urgent = [effect for effect in URGENT if effect in grave and signs_told[effect]]
+    minor = [effect for effect in MINOR if effect in common and signs_told[effect]]
     chosen = [(draw.rng.choice(effects), decision) for effects, decision in ((urgent, "emergency"), (minor, "monitor")) if effects]
-    return tuple(_symptom_case(draw, drug, effect, decision) for effect, decision in chosen)
+    return tuple(_symptom_case(drug, effect, decision, {"clause" if told else "sign": draw.rng.choice(signs_told[effect])})
+                 for effect, decision in chosen)
 
 
-def _symptom_case(draw: Draw, drug: Drug, effect: str, decision: str) -> Case:
+def _symptom_case(drug: Drug, effect: str, decision: str, sign: dict[str, str]) -> Case:
     alike = next((group for group in SAME_SIGNS if effect in group), ())
     accepted = dict.fromkeys((effect, *(each for each in effects_of(drug) if each in alike)))
     key = key_of("symptom", {"decision": (decision,), "mechanism": tuple(accepted)})
     kind = "common" if decision == "monitor" else "boxed" if any(each.effect == effect for each in drug.boxed_warnings) else "serious"
-    asked = {"sign": draw.rng.choice(signs_of(effect)), "effect": effect}
-    return Case("symptom", "", (drug.id,), key, decision, "", asked, (f"{drug.id}.{kind}.{effect}",))
+    return Case("symptom", "told" if "clause" in sign else "", (drug.id,), key, decision, "", {**sign, "effect": effect},
+                (f"{drug.id}.{kind}.{effect}",))
 
 
 # ---- questions that want no verdict on a drug

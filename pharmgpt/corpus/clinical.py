@@ -5,7 +5,9 @@ The knowledge base says what is true of a drug; these tables say what is fair to
 from functools import lru_cache
 
 from pharmgpt.corpus.phrasing import EFFECT_SIGNS, bands
+from pharmgpt.corpus.wordings import signs
 from pharmgpt.knowledge.schema import Drug, KnowledgeBase
+from pharmgpt.text.records import Part
 
 DECISIONS = {"avoid": "avoid", "reduce": "reduce", "monitor": "monitor", "none": "safe"}  # a rule's action → the keyed decision
 # A condition is a fair "yes, it can be used" question only where neither label nor practice links it to the drug.
@@ -91,10 +93,11 @@ def harm_words(kb: KnowledgeBase) -> frozenset[str]:
     return frozenset(word.lower() for effect in kb.effects.values() for word in (effect.name, *effect.terms))
 
 
-def signs_of(effect: str) -> tuple[str, ...]:
-    """Signs as a lay person would tell them; laboratory words belong to documents."""
-    told = TOLD_SIGNS.get(effect) or EFFECT_SIGNS.get(effect, ())
-    return tuple(sign for sign in told if not any(word in sign for word in CLINICAL_WORDS) and not any(map(str.isdigit, sign)))
+def signs_of(effect: str, part: Part) -> tuple[str, ...]:
+    """Signs of a harm as lay people of this part tell it; of ours only those without laboratory words, and in training only."""
+    ours = TOLD_SIGNS.get(effect) or EFFECT_SIGNS.get(effect, ()) if part == "train" else ()
+    plain = (sign for sign in ours if not any(word in sign for word in CLINICAL_WORDS) and not any(map(str.isdigit, sign)))
+    return (*plain, *signs(part).get(effect, ()))
 
 
 def check_with_reason(parameters: tuple[str, ...], grave: tuple[str, ...]) -> tuple[str, str | None]:

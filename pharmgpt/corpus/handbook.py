@@ -14,17 +14,18 @@ from functools import lru_cache
 from itertools import chain, combinations
 
 from pharmgpt.corpus.cases import MINOR, URGENT, alternatives, effects_of, renal_alternatives
+from pharmgpt.corpus.clinical import signs_of
 from pharmgpt.corpus.pairs import Pairs
 from pharmgpt.corpus.phrasing import band_text, bands
 from pharmgpt.corpus.question_frames import question_frames
-from pharmgpt.corpus.routing import Topic, conditions_in, signs_in, topic_of
+from pharmgpt.corpus.routing import Topic, conditions_in, topic_of
 from pharmgpt.corpus.split import avoided_in_pregnancy
 from pharmgpt.knowledge.context import unknown_names
 from pharmgpt.knowledge.names import find_drugs
 from pharmgpt.knowledge.schema import SEVERITIES, Advice, Drug, KnowledgeBase
 
 NO_ENTRY = "No handbook entry."
-MOST_CARDS, MOST_NAMES, LONGEST = 3, 3, 330  # cards, names in a list, characters after which no further card is added
+MOST_CARDS, MOST_NAMES, MOST_HARMS, LONGEST = 3, 3, 6, 330  # cards, names and harms in a list, characters after which no card is added
 WORD = {"avoid": "avoid", "reduce": "reduce", "monitor": "monitor", "none": "no change"}
 SETTING_WORD = WORD | {"none": "safe"}
 LACTATION = re.compile(r"breast-?\s?feed|lactat|nursing (mother|a baby|her)|breast milk", re.IGNORECASE)
@@ -65,7 +66,8 @@ def excerpt(kb: KnowledgeBase, prompt: str, allowed: frozenset[str] | None = Non
     """Cards for the drugs and topics that the prompt names, one a line; NO_ENTRY where it names no drug we know (or may name)."""
     reader = Reader(kb, _pairs(kb), allowed)
     drugs = [drug for drug in dict.fromkeys(mention.drug_id for mention in find_drugs(kb, prompt)) if reader.may(drug)]
-    unknown = () if signs_in(prompt) else [name for name in unknown_names(kb, prompt) if name not in _plain_words()][:1]
+    tells_a_sign = bool(drugs) and topic_of(kb, prompt) == "symptom"
+    unknown = () if tells_a_sign else [name for name in unknown_names(kb, prompt) if name not in _plain_words()][:1]
     cards = [f"{name}: no handbook entry." for name in unknown]
     for card in _cards(reader, drugs, prompt) if drugs else ():
         if len(cards) == MOST_CARDS or cards and sum(map(len, cards)) + len(card) > LONGEST:
@@ -100,13 +102,12 @@ def _cards(reader: Reader, drugs: list[str], prompt: str) -> Iterator[str]:
 
 
 def _of_drug(reader: Reader, drug: Drug, prompt: str, topic: Topic) -> Iterator[str]:
-    """What the prompt states (a sign, a condition, the kidneys) opens its card, and so does the topic of its words."""
+    """What the prompt states (a condition, the kidneys) opens its card, and so does the topic of its words."""
     if topic == "overdose" and not KIDNEY.search(prompt):
         yield f"{drug.name} overdose: emergency number or poison centre now."
         return
-    signs = signs_in(prompt)
-    if signs:
-        yield _symptom(reader, drug, signs)
+    if topic == "symptom" and not PREGNANT.search(prompt) and not KIDNEY.search(prompt):
+        yield _symptoms(reader, drug)
         return
     own = {entry.condition for entry in drug.contraindications} | set(drug.indications)
     conditions = [condition for condition in conditions_in(reader.kb, prompt) if condition not in KIDNEY_WORDS or condition in own]
@@ -172,15 +173,14 @@ def _harms(reader: Reader, drug: Drug) -> str:
     return f"{drug.name}: {reader.kb.classes[drug.classes[0]].name}.{reader.effects(effects_of(drug))}"
 
 
-def _symptom(reader: Reader, drug: Drug, signs: dict[str, str]) -> str:
-    """What the prompt's signs point to, and whether the drug can do it."""
+def _symptoms(reader: Reader, drug: Drug) -> str:
+    """The drug's harms that can be felt, one sign of each and what to do: in which words else a sign may be told, no book can list."""
     grave = {each.effect for each in (*drug.boxed_warnings, *drug.serious_effects)}
-    text = f"{drug.name} symptoms:"
-    for effect, sign in signs.items():
-        if effect in effects_of(drug) and effect in reader.kb.effects:
-            act = "emergency" if effect in URGENT and effect in grave else "monitor" if effect in MINOR else "tell the prescriber"
-            text += f" {sign} is {reader.kb.effects[effect].name}, {act}."
-    return text if text[-1] == "." else f"{text} {', '.join(signs.values())} not listed.{reader.effects(effects_of(drug))}"
+    felt = [effect for effect in effects_of(drug)
+            if effect in reader.kb.effects and (effect in MINOR or effect in URGENT and effect in grave)]
+    told = [f" {next(iter(signs_of(effect, 'train')), '')} is {reader.kb.effects[effect].name}, "
+            f"{'monitor' if effect in MINOR and effect not in grave else 'emergency'}." for effect in felt if signs_of(effect, "train")]
+    return f"{drug.name} symptoms:{''.join(told[:MOST_HARMS]) or ' none listed.'}"
 
 
 def _interaction(reader: Reader, drugs: list[str]) -> Iterator[str]:

@@ -112,7 +112,7 @@ class Style:
 
     def _slots(self, case: Case) -> dict[str, str]:
         kb, names = self.writer.kb, [self._spelled(drug) for drug in case.drugs]
-        slots = {**self.words, **{key: value for key, value in case.asked.items() if key in ("value", "name", "sign")}}
+        slots = {**self.words, **{key: value for key, value in case.asked.items() if key in ("value", "name", "sign", "clause")}}
         if names:
             # of two drugs that may be combined either can come first; one to be replaced is {a} wherever it stands
             pair = in_order(self.frame[1], names[0], names[-1]) if case.family == "interaction" else {"a": names[0], "b": names[-1]}

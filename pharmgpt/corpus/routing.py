@@ -4,18 +4,18 @@
 
 The handbook needs a topic to open the right card, for prompts in anybody's words. Regular expressions written for 70 frames a family
 opened a wrong card for half of the overdose and pregnancy frames of the next 300. What fills a slot counts as the slot's name, so a
-condition, a sign or a kidney value is evidence like any word.
+condition or a kidney value is evidence like any word; a sign counts by its words, since nobody tells one in the words of our lists.
 """
 import math
 import re
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from functools import lru_cache
+from itertools import chain, cycle
 from typing import Literal, NamedTuple
 
-from pharmgpt.corpus.clinical import TOLD_SIGNS
-from pharmgpt.corpus.phrasing import EFFECT_SIGNS
 from pharmgpt.corpus.question_frames import question_frames
+from pharmgpt.corpus.wordings import signs
 from pharmgpt.knowledge.names import find_drugs
 from pharmgpt.knowledge.schema import KnowledgeBase
 
@@ -24,10 +24,12 @@ TOPIC_OF_FRAMES: dict[str, Topic] = {
     "renal": "renal", "alternative.renal": "renal", "missing_information.renal": "renal",
     "contraindication": "contraindication", "alternative.contraindication": "contraindication",
     "pregnancy": "pregnancy", "alternative.pregnancy": "pregnancy", "monitoring": "monitoring", "symptom": "symptom",
+    "symptom.told": "symptom",
     "emergency": "overdose", "harmful": "other", "missing_information.interaction": "other",
 }
 SMOOTHING = 0.3
-CERTAIN = 2.0  # nats by which a topic must beat "other"
+TELLINGS = 6  # signs that a frame is met with: with one each, a rare word of a sign speaks for it too loudly
+CERTAIN = 3.0  # nats by which a topic must beat "other"
 UNMISTAKABLE = 4  # letters a condition's word must have to be looked for in a prompt: "ed" and "hf" are found in too many
 MEASURE = re.compile(r"\be?gfr\b|\bcrcl\b|\bcreatinine clearance\b")
 
@@ -50,22 +52,14 @@ def topic_of(kb: KnowledgeBase, prompt: str) -> Topic:
 
 
 def masked(kb: KnowledgeBase, prompt: str) -> str:
-    """The prompt with drugs, conditions, signs, measures and numbers as slots."""
+    """The prompt with drugs, conditions, measures and numbers as slots."""
     text = prompt
     for mention in sorted(find_drugs(kb, prompt), key=lambda each: -each.start):
         text = f"{text[:mention.start]} {text[mention.end:]}"
     text = text.lower()
-    for sign in signs_in(text).values():
-        text = text.replace(sign.lower(), "{sign}")
     for word, pattern, _ in condition_patterns(kb):
         text = pattern.sub("{condition}", text) if word in text else text
     return re.sub(r"\d+(?:\.\d+)?", "{value}", MEASURE.sub("{measure}", text))
-
-
-def signs_in(prompt: str) -> dict[str, str]:
-    """Effect → the sign of it that the prompt tells, in the words of our lists."""
-    text = prompt.lower()
-    return {effect: sign for signs in (EFFECT_SIGNS, TOLD_SIGNS) for effect, told in signs.items() for sign in told if sign.lower() in text}
 
 
 def conditions_in(kb: KnowledgeBase, prompt: str) -> tuple[str, ...]:
@@ -97,10 +91,19 @@ def _words(text: str) -> set[str]:
 def _model() -> Model:
     frames: dict[Topic, list[set[str]]] = {}
     for name, topic in TOPIC_OF_FRAMES.items():
-        frames.setdefault(topic, []).extend(map(_words, question_frames("train")[name]))
+        frames.setdefault(topic, []).extend(_words(frame) for frame in _filled(question_frames("train")[name]))
     counts = {topic: Counter(word for frame in said for word in frame) for topic, said in frames.items()}
     words = set().union(*counts.values())
     return Model({word: {topic: _log_share(counts[topic][word], frames[topic]) for topic in frames} for word in words}, tuple(frames))
+
+
+def _filled(frames: Sequence[str]) -> Iterator[str]:
+    """Each frame TELLINGS times, with a sign of training's in place of {sign} or {clause}, another every time."""
+    told = {"{sign}": cycle(chain.from_iterable(signs("train", "phrases").values())),
+            "{clause}": cycle(chain.from_iterable(signs("train", "clauses").values()))}
+    for frame in chain.from_iterable([frame] * TELLINGS for frame in frames):
+        slot = next((slot for slot in told if slot in frame), None)
+        yield frame.replace(slot, next(told[slot])) if slot else frame
 
 
 def _log_share(count: int, frames: Sequence[set[str]]) -> float:

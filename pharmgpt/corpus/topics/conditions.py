@@ -3,15 +3,16 @@
 The list comes before the verdict: whether a condition is on it can be read off, where a verdict alone would have to be remembered for
 every condition.
 """
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from pharmgpt.corpus.cases import MINOR, TOLD_SIGNS, URGENT, alternatives, unrelated_conditions
 from pharmgpt.corpus.facts import FactBook, drug_slots, instead_facts, instead_names, instead_slots
 from pharmgpt.corpus.frames import Case, Topic, by_name, step
 from pharmgpt.corpus.phrasing import CONDITION_SIGNS, EFFECT_SIGNS, capital, listed
+from pharmgpt.corpus.wordings import signs
 from pharmgpt.knowledge.schema import Contraindication, Drug
 
-MOST_LISTED = 5
+MOST_LISTED, MOST_SIGNS = 5, 3
 
 LISTED = {
     "label_section": ("Contraindications of {drug}: {all}.", "{Drug}. Contraindications: {all}.", "Do not give {drug} in {condition}."),
@@ -54,24 +55,31 @@ SIGNS = {
     "exam_note": ("{Drug} plus {sign} means {effect} until shown otherwise. {urgency}.",),
     "table_row": ("{drug} | {sign} | {effect} | {urgency}",),
 }
+TOLD = {
+    "dialogue": ("Caller: I take {drug} and {clause}. Pharmacist: That can be {effect}, known with {drug}. {urgency}.",
+                 "Caller: {clause} since I began {drug}. Pharmacist: {effect} is known with {drug}. {urgency}."),
+    "symptom_note": ("A patient on {drug} says: {clause}. {Drug} can bring on {effect}, and that fits. {urgency}.",),
+}
 URGENCY = {True: "Call for emergency help now", False: "Not urgent: monitor it and tell the prescriber"}
 
 TERMS = {
     "symptom_note": ("{Sign}: this suggests {term}.", "Signs of {term}: {signs}.", "{Sign}: what could it be? {Term}."),
     "exam_note": ("{Term} shows as {sign}.", "Sign: {sign}. Name: {term}."),
 }
+SAID = {"symptom_note": ("Whoever says: {clause}, tells of {term}.", "{Clause}: what could it be? {Term}.")}
 
 
 def topics(book: FactBook) -> dict[str, Topic]:
     drugs = list(book.kb.drugs.values())
     listed_groups = [[_listed(book, drug, entry) for entry in drug.contraindications] for drug in drugs]
     unlisted_groups = [[_unlisted(book, drug, condition) for condition in unrelated_conditions(drug)] for drug in drugs]
-    signs = [list(_signs(book, drug)) for drug in drugs]
+    felt = [list(_signs(book, drug)) for drug in drugs]
     steps = {"listed": (step("c", LISTED), step("w", WHY, 0.35), step("i", INSTEAD, 0.25)), "unlisted": (step("u", UNLISTED),),
              "empty": (step("e", EMPTY),)}
     return by_name(
         Topic("contraindication", listed_groups, steps), Topic("unlisted_condition", unlisted_groups, steps),
-        Topic("symptom", signs, {"sign": (step("s", SIGNS),)}), Topic("sign", [_terms(book)], {"term": (step("t", TERMS),)}),
+        Topic("symptom", felt, {"sign": (step("s", SIGNS),), "told": (step("o", TOLD),)}),
+        Topic("sign", [_terms(book)], {"term": (step("t", TERMS),), "said": (step("d", SAID),)}),
     )
 
 
@@ -106,7 +114,14 @@ def _all_facts(drug: Drug) -> tuple[str, ...]:
 
 
 def signs_of(effect: str) -> tuple[str, ...]:
-    return tuple(dict.fromkeys((*TOLD_SIGNS.get(effect, ()), *EFFECT_SIGNS.get(effect, ()))))
+    """All that training may read."""
+    return tuple(dict.fromkeys((*TOLD_SIGNS.get(effect, ()), *EFFECT_SIGNS.get(effect, ()), *signs("train").get(effect, ()))))
+
+
+def some(told: Sequence[str], sign: str) -> str:
+    """The sign and the two after it."""
+    at = told.index(sign)
+    return listed([*told[at:], *told[:at]][:MOST_SIGNS], "or")
 
 
 def _signs(book: FactBook, drug: Drug) -> Iterator[Case]:
@@ -118,19 +133,27 @@ def _signs(book: FactBook, drug: Drug) -> Iterator[Case]:
         for effect in effects:
             if effect in wanted:
                 for sign in signs_of(effect):
-                    slots = {**drug_slots(book, drug), "sign": sign, "Sign": capital(sign), "signs": listed(signs_of(effect), "or"),
+                    slots = {**drug_slots(book, drug), "sign": sign, "Sign": capital(sign), "signs": some(signs_of(effect), sign),
                              "effect": book.name("effects", effect), "urgency": URGENCY[urgent]}
                     yield Case("sign", (drug.id,), slots, {"": (effects[effect],)})
+                for clause in signs("train", "clauses").get(effect, ()):
+                    slots = {**drug_slots(book, drug), "clause": clause, "effect": book.name("effects", effect), "urgency": URGENCY[urgent]}
+                    yield Case("told", (drug.id,), slots, {"": (effects[effect],)})
 
 
 def _terms(book: FactBook) -> list[Case]:
     """Sign → name, without a drug."""
     found = []
-    for kind, table in (("effects", {effect: signs_of(effect) for effect in {**EFFECT_SIGNS, **TOLD_SIGNS}}),
+    for kind, table in (("effects", {effect: signs_of(effect) for effect in {**EFFECT_SIGNS, **TOLD_SIGNS, **signs("train")}}),
                         ("conditions", CONDITION_SIGNS)):
-        for term, signs in table.items():
+        for term, told in table.items():
             if term in getattr(book.kb, kind):
                 name = book.name(kind, term)
-                found += [Case("term", (), {"sign": sign, "Sign": capital(sign), "signs": listed(signs, "or"), "term": name,
-                                            "Term": capital(name)}) for sign in signs]
+                found += [Case("term", (), {"sign": sign, "Sign": capital(sign), "signs": some(told, sign), "term": name,
+                                            "Term": capital(name)}) for sign in told]
+    for effect, told in signs("train", "clauses").items():
+        if effect in book.kb.effects:
+            name = book.name("effects", effect)
+            found += [Case("said", (), {"clause": clause, "Clause": capital(clause), "term": name, "Term": capital(name)})
+                      for clause in told]
     return found
