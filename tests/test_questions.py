@@ -161,6 +161,7 @@ FAMILY_SLOTS = {"renal": {"drug", "value", "measure"}, "interaction": {"a", "b"}
                 "pregnancy": {"drug"}, "alternative.renal": {"drug", "value", "measure"}, "alternative.interaction": {"a", "b"},
                 "alternative.contraindication": {"drug", "condition"}, "alternative.pregnancy": {"drug"}, "monitoring": {"drug"},
                 "medication_list": {"list"}, "symptom": {"drug", "sign"}, "symptom.told": {"drug", "clause"},
+                "contraindication.told": {"drug", "clause"},
                 "unknown_drug.alone": {"name"},
                 "unknown_drug.beside": {"name", "drug"}, "missing_information.renal": {"drug"},
                 "missing_information.interaction": {"drug"}, "out_of_scope": set(), "harmful": {"drug"}, "emergency": {"drug"}}

@@ -15,7 +15,7 @@ from pharmgpt.corpus.clinical import (DECISIONS, MINOR, NOT_ASKED, SAME_SIGNS, S
 from pharmgpt.corpus.pairs import Pairs
 from pharmgpt.corpus.phrasing import Band, bands
 from pharmgpt.corpus.split import Split
-from pharmgpt.corpus.wordings import signs
+from pharmgpt.corpus.wordings import told
 from pharmgpt.knowledge.names import resolve
 from pharmgpt.knowledge.schema import Drug, KnowledgeBase
 from pharmgpt.text.records import Element, Part, Pool
@@ -231,6 +231,10 @@ def _safe_list(drugs: tuple[str, ...]) -> Case:
 # ---- contraindication, pregnancy, alternatives
 
 
+CLAUSE_RATE = .4  # how often signs and conditions are told as clauses, "my stool is black", "I'm asthmatic"
+PHRASE_RATE = .5  # how often else a condition goes by another name than the handbook's
+
+
 def contraindication(draw: Draw) -> tuple[Case, ...]:
     drug = draw.drug()
     listed = [each for each in drug.contraindications if each.condition not in NOT_ASKED]
@@ -241,7 +245,17 @@ def contraindication(draw: Draw) -> tuple[Case, ...]:
         condition = draw.rng.choice(unrelated)
         key = key_of("contraindication_safe", {"decision": ("safe",), "condition": (condition,)})
         cases.append(Case("contraindication", "", (drug.id,), key, "safe", "", {"condition": condition}))
-    return tuple(cases)
+    return _in_their_words(draw, cases)
+
+
+def _in_their_words(draw: Draw, cases: Sequence[Case]) -> tuple[Case, ...]:
+    """Conditions as people name them: all of a group as clauses, or each by the handbook's name or another."""
+    clauses, phrases = (told("conditions", draw.part, form) for form in ("clauses", "phrases"))
+    if draw.rng.random() < CLAUSE_RATE and all(case.asked["condition"] in clauses for case in cases):
+        return tuple(replace(case, variant="told", asked=case.asked | {"clause": draw.rng.choice(clauses[case.asked["condition"]])})
+                     for case in cases)
+    return tuple(replace(case, asked=case.asked | {"phrase": draw.rng.choice(phrases[case.asked["condition"]])})
+                 if case.asked["condition"] in phrases and draw.rng.random() < PHRASE_RATE else case for case in cases)
 
 
 def _listed_case(kb: KnowledgeBase, drug: Drug, listed) -> Case:
@@ -285,7 +299,9 @@ def alternative(draw: Draw) -> tuple[Case, ...]:
         if variant == "interaction" and "alternative" in found:
             case, found = _instead_of_first(draw, case, found)
         if case.decision == "avoid" and found.get("alternative") and (variant != "pregnancy" or case.drugs[0] in draw.subjects):
-            return (replace(case, family="alternative", variant=variant, key=key_of("alternative", found), decision="", severity=""),)
+            asked = {name: words for name, words in case.asked.items() if name != "clause"}  # what is to be replaced is asked in phrases
+            return (replace(case, family="alternative", variant=variant, key=key_of("alternative", found), decision="", severity="",
+                            asked=asked),)
     return ()
 
 
@@ -310,20 +326,17 @@ def monitoring(draw: Draw) -> tuple[Case, ...]:
     return (Case("monitoring", "", (drug.id,), key_of("monitoring", found), "", "", {}, facts),)
 
 
-CLAUSE_RATE = .4  # how often signs are told as clauses, "my stool is black"
-
-
 def symptom(draw: Draw) -> tuple[Case, ...]:
     """Signs of a grave effect of the drug (help now), and of a common harmless one (watch it)."""
-    drug, told = draw.drug(), draw.rng.random() < CLAUSE_RATE
+    drug, in_clauses = draw.drug(), draw.rng.random() < CLAUSE_RATE
     grave = {each.effect for each in (*drug.boxed_warnings, *drug.serious_effects)}
     common = {each.effect for each in drug.common_effects} - grave
-    signs_told = {effect: signs(draw.part, "clauses").get(effect, ()) if told else signs_of(effect, draw.part)
-                  for effect in (*URGENT, *MINOR)}
-    urgent = [effect for effect in URGENT if effect in grave and signs_told[effect]]
-    minor = [effect for effect in MINOR if effect in common and signs_told[effect]]
+    clauses = told("signs", draw.part, "clauses")
+    signs = {effect: clauses.get(effect, ()) if in_clauses else signs_of(effect, draw.part) for effect in (*URGENT, *MINOR)}
+    urgent = [effect for effect in URGENT if effect in grave and signs[effect]]
+    minor = [effect for effect in MINOR if effect in common and signs[effect]]
     chosen = [(draw.rng.choice(effects), decision) for effects, decision in ((urgent, "emergency"), (minor, "monitor")) if effects]
-    return tuple(_symptom_case(drug, effect, decision, {"clause" if told else "sign": draw.rng.choice(signs_told[effect])})
+    return tuple(_symptom_case(drug, effect, decision, {"clause" if in_clauses else "sign": draw.rng.choice(signs[effect])})
                  for effect, decision in chosen)
 
 

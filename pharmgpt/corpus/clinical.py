@@ -5,7 +5,7 @@ The knowledge base says what is true of a drug; these tables say what is fair to
 from functools import lru_cache
 
 from pharmgpt.corpus.phrasing import EFFECT_SIGNS, bands
-from pharmgpt.corpus.wordings import signs
+from pharmgpt.corpus.wordings import told
 from pharmgpt.knowledge.schema import Drug, KnowledgeBase
 from pharmgpt.text.records import Part
 
@@ -97,7 +97,7 @@ def signs_of(effect: str, part: Part) -> tuple[str, ...]:
     """Signs of a harm as lay people of this part tell it; of ours only those without laboratory words, and in training only."""
     ours = TOLD_SIGNS.get(effect) or EFFECT_SIGNS.get(effect, ()) if part == "train" else ()
     plain = (sign for sign in ours if not any(word in sign for word in CLINICAL_WORDS) and not any(map(str.isdigit, sign)))
-    return (*plain, *signs(part).get(effect, ()))
+    return (*plain, *told("signs", part, "phrases").get(effect, ()))
 
 
 def check_with_reason(parameters: tuple[str, ...], grave: tuple[str, ...]) -> tuple[str, str | None]:

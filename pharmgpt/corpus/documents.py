@@ -26,7 +26,7 @@ __all__ = ["WEIGHTS", "WITH_ACCOUNTS", "cloze_items", "documents", "topics"]
 WEIGHTS: dict[str, float] = {
     "renal_case": 11, "renal_limit": 8, "renal_bands": 8, "renal_section": 3, "renal_drill": 3, "renal_free": 2,
     "pregnancy": 8.5, "lactation": 1, "hepatic": 1,
-    "contraindication": 5.5, "unlisted_condition": 4.5, "symptom": 4, "sign": 3,
+    "contraindication": 5.5, "unlisted_condition": 4.5, "symptom": 4, "sign": 4,
     "profile": 3, "class": 1.5, "harm": 7, "monitoring": 5.2, "name": 3.5, "name_list": 8, "alternative": 3,
     "pair": 7, "pair_chain": 4, "pair_free": 4, "pair_digest": 10, "pair_check": 10, "pair_asked": 10, "class_rule": 1.5,
     "list": 3, "list_free": 2, "list_asked": 6,

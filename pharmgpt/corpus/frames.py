@@ -150,6 +150,8 @@ def _call(topic: Topic, slots: Slots, rng: Random) -> Frame | None:
     if not fitting:
         return None
     chosen = _pick(fitting, rng)
+    if "told" in filled and "condition" in chosen.holes and rng.random() < .5:
+        filled["condition"] = filled["told"]  # by a name that the answer translates
     filled |= {hole: topic.typed(filled[hole], rng) for hole in ("drug", "a", "b") if hole in chosen.holes}
     if {"a", "b"} <= chosen.holes:
         filled |= in_order(chosen.text, filled["a"], filled["b"])

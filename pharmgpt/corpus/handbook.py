@@ -29,7 +29,7 @@ MOST_CARDS, MOST_NAMES, MOST_HARMS, LONGEST = 3, 3, 6, 330  # cards, names and h
 WORD = {"avoid": "avoid", "reduce": "reduce", "monitor": "monitor", "none": "no change"}
 SETTING_WORD = WORD | {"none": "safe"}
 LACTATION = re.compile(r"breast-?\s?feed|lactat|nursing (mother|a baby|her)|breast milk", re.IGNORECASE)
-PREGNANT = re.compile(r"pregnan", re.IGNORECASE)
+PREGNANT = re.compile(r"pregnan|\bexpecting\b|\bunborn\b|childbearing", re.IGNORECASE)
 KIDNEY = re.compile(r"\be?gfr\b|\bcrcl\b|creatinine|kidney|renal|dialysis|nephro", re.IGNORECASE)
 LIVER = re.compile(r"\bliver|hepatic|cirrho", re.IGNORECASE)
 KIDNEY_VALUE = re.compile(r"(?:gfr|crcl|clearance)\D{0,40}?(\d+(?:\.\d+)?)", re.IGNORECASE)
@@ -113,6 +113,8 @@ def _of_drug(reader: Reader, drug: Drug, prompt: str, topic: Topic) -> Iterator[
     conditions = [condition for condition in conditions_in(reader.kb, prompt) if condition not in KIDNEY_WORDS or condition in own]
     if conditions:
         yield _contraindications(reader, drug, conditions)
+    elif topic == "contraindication":
+        yield _listed(reader, drug)
     if topic == "renal" or KIDNEY.search(prompt):
         yield _renal(reader, drug, prompt)
     if topic == "pregnancy" or PREGNANT.search(prompt):
@@ -167,6 +169,16 @@ def _contraindications(reader: Reader, drug: Drug, asked: Sequence[str]) -> str:
                   if other in reader.kb.drugs and all(each.condition != condition for each in reader.kb.drugs[other].contraindications)]
         text += f" {name} listed, avoid.{reader.effects([entry.effect]) if entry.effect else ''}{reader.instead(others)}"
     return text
+
+
+def _listed(reader: Reader, drug: Drug) -> str:
+    """The drug's list and what it means, for a condition that the prompt names in words no book can list."""
+    entries = drug.contraindications
+    if not entries:
+        return f"{_contraindications(reader, drug, ())} safe."
+    others = [other for other in alternatives(drug, "contraindication") if other in reader.kb.drugs]
+    return (f"{_contraindications(reader, drug, ())} listed, avoid.{reader.effects([each.effect for each in entries if each.effect])}"
+            f"{reader.instead(others)} not listed, safe.")
 
 
 def _harms(reader: Reader, drug: Drug) -> str:

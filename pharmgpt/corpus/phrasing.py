@@ -2,6 +2,7 @@
 
 Renal rules are read as *bands* that cover every value from 0 upwards: a gap between rules is a band without a restriction.
 """
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from itertools import groupby, pairwise
@@ -47,6 +48,17 @@ def listed(items: Sequence[str], word: str = "and") -> str:
 def capital(text: str) -> str:
     """First letter upper-case, unless the word has its own shape (eGFR, mRNA)."""
     return text if text[1:2].isupper() else text[:1].upper() + text[1:]
+
+
+NUMBERS = {"two": 2, "three": 3, "four": 4, "five": 5, "six": 6, "seven": 7, "eight": 8, "nine": 9, "ten": 10, "eleven": 11, "twelve": 12,
+           "fourteen": 14, "fifteen": 15, "sixteen": 16, "eighteen": 18, "twenty": 20, "thirty": 30, "forty": 40, "fifty": 50, "sixty": 60,
+           "seventy": 70, "eighty": 80, "ninety": 90}
+NUMBER_WORD = re.compile(rf"(?<![\w-])({'|'.join(NUMBERS)})(?![\w-])", re.IGNORECASE)
+
+
+def in_digits(text: str) -> str:
+    """ "took thirty tablets" as most people type it."""
+    return NUMBER_WORD.sub(lambda match: str(NUMBERS[match[0].lower()]), text)
 
 
 def with_article(noun: str) -> str:

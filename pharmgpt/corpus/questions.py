@@ -10,7 +10,7 @@ from itertools import count
 
 from pharmgpt.corpus.cases import DRAWS, Case, Draw, draw_from, families_of
 from pharmgpt.corpus.pairs import pairs_of
-from pharmgpt.corpus.phrasing import as_typed, listed, with_article
+from pharmgpt.corpus.phrasing import as_typed, in_digits, listed, with_article
 from pharmgpt.corpus.question_frames import in_order, question_frames
 from pharmgpt.corpus.sentences import ask_for_drug, ask_for_value, condition_phrase
 from pharmgpt.corpus.split import Split
@@ -86,7 +86,7 @@ class Style:
         self.writer, rng, part = writer, writer.rng, writer.draw.part
         self.two_turns = case.family in ("renal", "interaction") and rng.random() < TWO_TURN_RATE
         self.lower, self.unmarked = rng.random() < LOWER_CASE_RATE, rng.random() < NO_MARK_RATE
-        self.turned = rng.random() < .5
+        self.counted = case.family in ("emergency", "harmful") and rng.random() < .5
         self.measure_name = rng.choice(("CrCl", "creatinine clearance"))
         opening = f"missing_information.{case.family}" if self.two_turns else ".".join(filter(None, (case.family, case.variant)))
         self.frame = _choose(opening, part, rng)
@@ -121,7 +121,7 @@ class Style:
             measure = "eGFR" if case.asked["measure"] == "eGFR" else self.measure_name
             slots |= {"measure": measure, "an_measure": "a CrCl" if measure == "CrCl" else with_article(measure)}
         if "condition" in case.asked:
-            slots["condition"] = condition_phrase(kb, case.asked["condition"])
+            slots["condition"] = case.asked.get("phrase") or condition_phrase(kb, case.asked["condition"])
         return slots
 
     def _spelled(self, drug: str) -> str:
@@ -131,7 +131,8 @@ class Style:
         return self.spellings[drug]
 
     def _typed(self, frame: str, slots: dict[str, str], before: str = "", after: str = "") -> str:
-        text = frame.format_map(slots)
+        text = in_digits(frame) if self.counted else frame
+        text = text.format_map(slots)
         text = text if text.startswith(("eGFR", "my ")) else text[:1].upper() + text[1:]
         text = " ".join(filter(None, (before, text, after)))
         if self.unmarked and text.endswith(("?", ".")):

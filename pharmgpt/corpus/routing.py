@@ -4,7 +4,7 @@
 
 The handbook needs a topic to open the right card, for prompts in anybody's words. Regular expressions written for 70 frames a family
 opened a wrong card for half of the overdose and pregnancy frames of the next 300. What fills a slot counts as the slot's name, so a
-condition or a kidney value is evidence like any word; a sign counts by its words, since nobody tells one in the words of our lists.
+condition or a kidney value is evidence like any word; a sign, or a condition by a name that is not the handbook's, counts by its words.
 """
 import math
 import re
@@ -15,19 +15,19 @@ from itertools import chain, cycle
 from typing import Literal, NamedTuple
 
 from pharmgpt.corpus.question_frames import question_frames
-from pharmgpt.corpus.wordings import signs
+from pharmgpt.corpus.wordings import told
 from pharmgpt.knowledge.names import find_drugs
 from pharmgpt.knowledge.schema import KnowledgeBase
 
 Topic = Literal["renal", "contraindication", "pregnancy", "monitoring", "symptom", "overdose", "other"]
 TOPIC_OF_FRAMES: dict[str, Topic] = {
     "renal": "renal", "alternative.renal": "renal", "missing_information.renal": "renal",
-    "contraindication": "contraindication", "alternative.contraindication": "contraindication",
+    "contraindication": "contraindication", "contraindication.told": "contraindication", "alternative.contraindication": "contraindication",
     "pregnancy": "pregnancy", "alternative.pregnancy": "pregnancy", "monitoring": "monitoring", "symptom": "symptom",
     "symptom.told": "symptom",
     "emergency": "overdose", "harmful": "other", "missing_information.interaction": "other",
 }
-SMOOTHING = 0.3
+SMOOTHING, PAIR_WEIGHT = 0.05, 0.5  # a pair of neighbours repeats what its two words have said
 TELLINGS = 6  # signs that a frame is met with: with one each, a rare word of a sign speaks for it too loudly
 CERTAIN = 3.0  # nats by which a topic must beat "other"
 UNMISTAKABLE = 4  # letters a condition's word must have to be looked for in a prompt: "ed" and "hf" are found in too many
@@ -35,7 +35,7 @@ MEASURE = re.compile(r"\be?gfr\b|\bcrcl\b|\bcreatinine clearance\b")
 
 
 class Model(NamedTuple):
-    """log P(word occurs | topic) by word and topic."""
+    """log P(word occurs | topic) by word and topic, of a pair of neighbours half of it."""
 
     log_likelihood: dict[str, dict[Topic, float]]
     topics: tuple[Topic, ...]
@@ -89,22 +89,27 @@ def _words(text: str) -> set[str]:
 
 @lru_cache(maxsize=1)
 def _model() -> Model:
-    frames: dict[Topic, list[set[str]]] = {}
+    said: dict[Topic, list[set[str]]] = {}
     for name, topic in TOPIC_OF_FRAMES.items():
-        frames.setdefault(topic, []).extend(_words(frame) for frame in _filled(question_frames("train")[name]))
-    counts = {topic: Counter(word for frame in said for word in frame) for topic, said in frames.items()}
+        said.setdefault(topic, []).extend(_words(frame) for frame in _filled(name))
+    counts = {topic: Counter(word for words in each for word in words) for topic, each in said.items()}
     words = set().union(*counts.values())
-    return Model({word: {topic: _log_share(counts[topic][word], frames[topic]) for topic in frames} for word in words}, tuple(frames))
+    return Model({word: {topic: (PAIR_WEIGHT if " " in word else 1) * _log_share(counts[topic][word], len(said[topic]))
+                         for topic in said} for word in words}, tuple(said))
 
 
-def _filled(frames: Sequence[str]) -> Iterator[str]:
-    """Each frame TELLINGS times, with a sign of training's in place of {sign} or {clause}, another every time."""
-    told = {"{sign}": cycle(chain.from_iterable(signs("train", "phrases").values())),
-            "{clause}": cycle(chain.from_iterable(signs("train", "clauses").values()))}
-    for frame in chain.from_iterable([frame] * TELLINGS for frame in frames):
-        slot = next((slot for slot in told if slot in frame), None)
-        yield frame.replace(slot, next(told[slot])) if slot else frame
+def _filled(name: str) -> Iterator[str]:
+    """Each training frame of this name TELLINGS times, with words of training's in place of signs, conditions and clauses: others every
+    time. A condition may also stay a slot, as one does whose name the handbook knows."""
+    clauses = told("signs" if name.startswith("symptom") else "conditions", "train", "clauses")
+    conditions = chain.from_iterable(told("conditions", "train", "phrases").values())
+    words = {"{sign}": cycle(chain.from_iterable(told("signs", "train", "phrases").values())),
+             "{clause}": cycle(chain.from_iterable(clauses.values())),
+             "{condition}": cycle(chain.from_iterable((phrase, "{condition}") for phrase in conditions))}
+    for frame in chain.from_iterable([frame] * TELLINGS for frame in question_frames("train")[name]):
+        slot = next((slot for slot in words if slot in frame), None)
+        yield frame.replace(slot, next(words[slot])) if slot else frame
 
 
-def _log_share(count: int, frames: Sequence[set[str]]) -> float:
-    return math.log((count + SMOOTHING) / (len(frames) + 2 * SMOOTHING))
+def _log_share(tellings: int, of: int) -> float:
+    return math.log((tellings + SMOOTHING) / (of + 2 * SMOOTHING))

@@ -1,5 +1,5 @@
-"""Words of many writers, in data/: questions (how one asks), documents (how one states a fact), cloze (how one cuts it), signs (how one
-tells a harm). One frame a line; of signs, a harm and how it was told.
+"""Words of many writers, in data/: questions (how one asks), documents (how one states a fact), cloze (how one cuts it): one frame a line;
+signs and conditions (how one tells a harm or what one has): what it is and the words.
 
 Writers saw nobody else's. A model that read a fact in twenty wordings only could not say it in a foreign one.
 """
@@ -10,6 +10,7 @@ from typing import Literal
 
 from pharmgpt.text.records import Part
 
+What = Literal["signs", "conditions"]
 Form = Literal["phrases", "clauses"]
 DATA = files("pharmgpt.corpus") / "data"
 
@@ -22,10 +23,10 @@ def wordings(*place: str) -> tuple[str, ...]:
 
 
 @lru_cache
-def signs(part: Part, form: Form = "phrases") -> Mapping[str, tuple[str, ...]]:
-    """Harm → how lay people tell it, in the words of this part's writers: "black stools", or as clauses, "my stool is black"."""
-    lines = DATA.joinpath("signs", f"{part}.{form}.tsv").read_text(encoding="utf-8").splitlines()
+def told(what: What, part: Part, form: Form) -> Mapping[str, tuple[str, ...]]:
+    """Harm or condition → how people tell it, in the words of this part's writers: "black stools", or as a clause, "my stool is black"."""
+    lines = DATA.joinpath(what, f"{part}.{form}.tsv").read_text(encoding="utf-8").splitlines()
     found: dict[str, list[str]] = {}
-    for harm, sign in (line.split("\t") for line in lines):
-        found.setdefault(harm, []).append(sign)
-    return {harm: tuple(told) for harm, told in found.items()}
+    for key, words in (line.split("\t") for line in lines):
+        found.setdefault(key, []).append(words)
+    return {key: tuple(words) for key, words in found.items()}

@@ -4,12 +4,13 @@ The list comes before the verdict: whether a condition is on it can be read off,
 every condition.
 """
 from collections.abc import Iterator, Sequence
+from random import Random
 
 from pharmgpt.corpus.cases import MINOR, TOLD_SIGNS, URGENT, alternatives, unrelated_conditions
 from pharmgpt.corpus.facts import FactBook, drug_slots, instead_facts, instead_names, instead_slots
-from pharmgpt.corpus.frames import Case, Topic, by_name, step
+from pharmgpt.corpus.frames import Case, Topic, Varied, by_name, step
 from pharmgpt.corpus.phrasing import CONDITION_SIGNS, EFFECT_SIGNS, capital, listed
-from pharmgpt.corpus.wordings import signs
+from pharmgpt.corpus.wordings import told
 from pharmgpt.knowledge.schema import Contraindication, Drug
 
 MOST_LISTED, MOST_SIGNS = 5, 3
@@ -66,6 +67,7 @@ TERMS = {
     "symptom_note": ("{Sign}: this suggests {term}.", "Signs of {term}: {signs}.", "{Sign}: what could it be? {Term}."),
     "exam_note": ("{Term} shows as {sign}.", "Sign: {sign}. Name: {term}."),
 }
+NAMED = {"exam_note": ("{Phrase}: the record says {term}.", "{Term} is what doctors call {phrase}.", "Who has {phrase} has {term}.")}
 SAID = {"symptom_note": ("Whoever says: {clause}, tells of {term}.", "{Clause}: what could it be? {Term}.")}
 
 
@@ -77,9 +79,11 @@ def topics(book: FactBook) -> dict[str, Topic]:
     steps = {"listed": (step("c", LISTED), step("w", WHY, 0.35), step("i", INSTEAD, 0.25)), "unlisted": (step("u", UNLISTED),),
              "empty": (step("e", EMPTY),)}
     return by_name(
-        Topic("contraindication", listed_groups, steps), Topic("unlisted_condition", unlisted_groups, steps),
+        Topic("contraindication", listed_groups, steps, in_their_words),
+        Topic("unlisted_condition", unlisted_groups, steps, in_their_words),
         Topic("symptom", felt, {"sign": (step("s", SIGNS),), "told": (step("o", TOLD),)}),
-        Topic("sign", [_terms(book)], {"term": (step("t", TERMS),), "said": (step("d", SAID),)}),
+        Topic("sign", [_terms(book), _other_names(book)],
+              {"term": (step("t", TERMS),), "said": (step("d", SAID),), "named": (step("n", NAMED),)}),
     )
 
 
@@ -100,13 +104,13 @@ def _listed(book: FactBook, drug: Drug, entry: Contraindication) -> Case:
         slots["effect"] = book.name("effects", entry.effect)
     facts = {"": (f"{drug.id}.contraindication.{entry.condition}",), "all": _all_facts(drug),
              "instead": instead_facts(drug, "contraindication")}
-    return Case("listed", (drug.id,), slots, facts, names=instead_names(others))
+    return Case("listed", (drug.id,), slots, facts, entry.condition, instead_names(others))
 
 
 def _unlisted(book: FactBook, drug: Drug, condition_id: str) -> Case:
     condition = book.name("conditions", condition_id)
     slots = {**drug_slots(book, drug), **_all(book, drug), "condition": condition, "Condition": capital(condition)}
-    return Case("unlisted" if drug.contraindications else "empty", (drug.id,), slots, {"all": _all_facts(drug)})
+    return Case("unlisted" if drug.contraindications else "empty", (drug.id,), slots, {"all": _all_facts(drug)}, condition_id)
 
 
 def _all_facts(drug: Drug) -> tuple[str, ...]:
@@ -115,13 +119,14 @@ def _all_facts(drug: Drug) -> tuple[str, ...]:
 
 def signs_of(effect: str) -> tuple[str, ...]:
     """All that training may read."""
-    return tuple(dict.fromkeys((*TOLD_SIGNS.get(effect, ()), *EFFECT_SIGNS.get(effect, ()), *signs("train").get(effect, ()))))
+    ours, theirs = (*TOLD_SIGNS.get(effect, ()), *EFFECT_SIGNS.get(effect, ())), told("signs", "train", "phrases").get(effect, ())
+    return tuple(dict.fromkeys((*ours, *theirs)))
 
 
-def some(told: Sequence[str], sign: str) -> str:
+def some(signs: Sequence[str], sign: str) -> str:
     """The sign and the two after it."""
-    at = told.index(sign)
-    return listed([*told[at:], *told[:at]][:MOST_SIGNS], "or")
+    at = signs.index(sign)
+    return listed([*signs[at:], *signs[:at]][:MOST_SIGNS], "or")
 
 
 def _signs(book: FactBook, drug: Drug) -> Iterator[Case]:
@@ -136,24 +141,41 @@ def _signs(book: FactBook, drug: Drug) -> Iterator[Case]:
                     slots = {**drug_slots(book, drug), "sign": sign, "Sign": capital(sign), "signs": some(signs_of(effect), sign),
                              "effect": book.name("effects", effect), "urgency": URGENCY[urgent]}
                     yield Case("sign", (drug.id,), slots, {"": (effects[effect],)})
-                for clause in signs("train", "clauses").get(effect, ()):
+                for clause in told("signs", "train", "clauses").get(effect, ()):
                     slots = {**drug_slots(book, drug), "clause": clause, "effect": book.name("effects", effect), "urgency": URGENCY[urgent]}
                     yield Case("told", (drug.id,), slots, {"": (effects[effect],)})
 
 
 def _terms(book: FactBook) -> list[Case]:
     """Sign → name, without a drug."""
-    found = []
-    for kind, table in (("effects", {effect: signs_of(effect) for effect in {**EFFECT_SIGNS, **TOLD_SIGNS, **signs("train")}}),
-                        ("conditions", CONDITION_SIGNS)):
-        for term, told in table.items():
-            if term in getattr(book.kb, kind):
-                name = book.name(kind, term)
-                found += [Case("term", (), {"sign": sign, "Sign": capital(sign), "signs": some(told, sign), "term": name,
-                                            "Term": capital(name)}) for sign in told]
-    for effect, told in signs("train", "clauses").items():
-        if effect in book.kb.effects:
-            name = book.name("effects", effect)
-            found += [Case("said", (), {"clause": clause, "Clause": capital(clause), "term": name, "Term": capital(name)})
-                      for clause in told]
-    return found
+    names = {effect: book.name("effects", effect) for effect in (*EFFECT_SIGNS, *TOLD_SIGNS, *told("signs", "train", "phrases"))
+             if effect in book.kb.effects}
+    found = [_term(signs_of(effect), sign, name) for effect, name in names.items() for sign in signs_of(effect)]
+    found += [_term(signs, sign, book.name("conditions", condition)) for condition, signs in CONDITION_SIGNS.items()
+              if condition in book.kb.conditions for sign in signs]
+    return found + [_said(clause, names[effect]) for effect, clauses in told("signs", "train", "clauses").items() if effect in names
+                    for clause in clauses]
+
+
+def _term(signs: Sequence[str], sign: str, name: str) -> Case:
+    return Case("term", (), {"sign": sign, "Sign": capital(sign), "signs": some(signs, sign), "term": name, "Term": capital(name)})
+
+
+def _said(clause: str, name: str) -> Case:
+    return Case("said", (), {"clause": clause, "Clause": capital(clause), "term": name, "Term": capital(name)})
+
+
+def _other_names(book: FactBook) -> list[Case]:
+    """What people call a condition → its name, without a drug."""
+    names = {condition: book.name("conditions", condition) for condition in told("conditions", "train", "phrases")
+             if condition in book.kb.conditions}
+    found = [Case("named", (), {"phrase": phrase, "Phrase": capital(phrase), "term": name, "Term": capital(name)})
+             for condition, name in names.items() for phrase in told("conditions", "train", "phrases")[condition]]
+    return found + [_said(clause, names[condition]) for condition, clauses in told("conditions", "train", "clauses").items()
+                    if condition in names for clause in clauses]
+
+
+def in_their_words(case: Case, rng: Random) -> Varied:
+    """How a caller names the case's condition."""
+    phrases, clauses = (told("conditions", "train", form).get(case.data, ()) for form in ("phrases", "clauses"))
+    return Varied({name: rng.choice(words) for name, words in (("told", phrases), ("clause", clauses)) if words})
