@@ -12,6 +12,7 @@ from pharmgpt.corpus.questions import BRAND_RATE, LOWER_CASE_RATE, prompt_text, 
 from pharmgpt.corpus.split import ALWAYS_SEEN, SplitError, avoided_in_pregnancy, has_pair_to_avoid, has_renal_restriction, split_drugs
 from pharmgpt.knowledge.load import load
 from pharmgpt.knowledge.rules import renal_finding
+from pharmgpt.knowledge.subset import named_set
 
 
 @pytest.fixture(scope="module")
@@ -238,3 +239,17 @@ def test_keys_use_the_vocabulary(kb, train, held):
         for element in question.key:
             assert all(each in kinds[element.name] for each in element.accepts if element.name in kinds)
         assert set(question.fact_ids) <= facts
+
+
+def test_an_unknown_drug_is_a_real_one_or_none_and_may_stand_in_any_familys_question():
+    everything = load()
+    small = named_set(everything, "classroom")
+    split = split_drugs(small, 14, 0)
+    asked = {part: [each for each in questions(small, split, part, "seen", 0, 80) if each.family == "unknown_drug"]
+             for part in ("train", "exam")}
+    names = {part: {each.asked["name"] for each in of} for part, of in asked.items()}
+    real = {drug.name for drug in everything.drugs.values()} - {drug.name for drug in small.drugs.values()}
+    assert not names["train"] & names["exam"] and all(.3 < len(these & real) / len(these) < .7 for these in names.values())
+    assert {"renal", "pregnancy", "contraindication", "monitoring", "symptom", "unknown_drug"} == {
+        each.template_id.split(".")[0] for each in asked["train"]}
+    assert all(each.asked["name"].lower() in prompt_text(each).lower() for of in asked.values() for each in of)

@@ -8,6 +8,7 @@ import zlib
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
+from itertools import chain
 
 from pharmgpt.corpus.clinical import (DECISIONS, MINOR, NOT_ASKED, SAME_SIGNS, SHOWS, TOLD_SIGNS, URGENT, alternatives,
                                       check_with_reason, effects_of, harm_words, renal_alternatives, signs_of,
@@ -15,8 +16,9 @@ from pharmgpt.corpus.clinical import (DECISIONS, MINOR, NOT_ASKED, SAME_SIGNS, S
 from pharmgpt.corpus.pairs import Pairs
 from pharmgpt.corpus.phrasing import Band, bands
 from pharmgpt.corpus.split import Split
-from pharmgpt.corpus.wordings import told
-from pharmgpt.knowledge.names import resolve
+from pharmgpt.corpus.wordings import What, told
+from pharmgpt.knowledge.load import load
+from pharmgpt.knowledge.names import find_drugs, resolve
 from pharmgpt.knowledge.schema import Drug, KnowledgeBase
 from pharmgpt.text.records import Element, Part, Pool
 
@@ -43,6 +45,7 @@ WEIGHTS: dict[str, dict[str, float]] = {
 }
 FAMILIES = tuple(dict.fromkeys(name.removesuffix("_safe") for name in WEIGHTS))
 DRUGLESS = ("unknown_drug", "out_of_scope")  # families with nothing to ask about a held drug
+ABOUT_A_STRANGER = ("renal", "pregnancy", "contraindication", "monitoring", "symptom")  # whose questions may be about an unknown drug
 SINGLE_RATE = .25  # how often a renal or interaction case without a twin is taken: without a limit there is little to tell apart
 LOWEST_VALUE, HIGHEST_VALUE = 8, 112
 KEPT_FOR_EXAM = (("metformin", "28"),)  # the lesson's question: its answer must not be a memory
@@ -60,6 +63,12 @@ class Case:
     severity: str = ""
     asked: dict[str, str] = field(default_factory=dict)
     fact_ids: tuple[str, ...] = ()
+
+    @property
+    def frames(self) -> str:
+        """The name of the frames that ask it: an unknown drug may stand in any family's."""
+        in_another_family = self.family == "unknown_drug" and self.variant in ABOUT_A_STRANGER
+        return self.variant if in_another_family else ".".join(filter(None, (self.family, self.variant)))
 
 
 @dataclass(frozen=True)
@@ -371,14 +380,33 @@ def _is_free(kb: KnowledgeBase, name: str) -> bool:
     return found.drug_id is None and not found.candidates
 
 
+@lru_cache(maxsize=4)
+def strangers(kb: KnowledgeBase, part: Part) -> tuple[str, ...]:
+    """Drugs that exist and that this base does not know; each name belongs to one part for good."""
+    names = [drug.name for drug in load().drugs.values() if part_of_value(drug.name, 0) == part]
+    return tuple(name for name in names if _is_free(kb, name) and not find_drugs(kb, name))
+
+
 def unknown_drug(draw: Draw) -> tuple[Case, ...]:
-    beside = draw.rng.random() < .3
-    asked = {"name": made_up_name(draw.kb, draw.part, draw.rng), "value": str(draw.rng.randint(10, 90))}
-    drugs = (draw.drug().id,) if beside else ()
-    if not beside:
-        asked["drug_free"] = "yes"
-    return (Case("unknown_drug", "beside" if beside else "alone", drugs, key_of("unknown_drug", {"abstain": ("unknown",)}), "unknown", "",
-                 asked),)
+    """A name nobody has, or a drug's that this base lacks: alone, beside one that it knows, or in any other family's question."""
+    rng, real = draw.rng, strangers(draw.kb, draw.part)
+    name = rng.choice(real) if real and rng.random() < .5 else made_up_name(draw.kb, draw.part, rng)
+    asked, key = {"name": name, "value": str(rng.randint(10, 90))}, key_of("unknown_drug", {"abstain": ("unknown",)})
+    if rng.random() < .25:
+        return (Case("unknown_drug", "beside", (draw.drug().id,), key, "unknown", "", asked),)
+    if rng.random() < .35:
+        return (Case("unknown_drug", "alone", (), key, "unknown", "", asked),)
+    variant = rng.choice(ABOUT_A_STRANGER)
+    stated = {"renal": ("measure", ("eGFR", "CrCl")), "contraindication": ("phrase", _all_phrases("conditions", draw.part)),
+              "symptom": ("sign", _all_phrases("signs", draw.part))}
+    if variant in stated:
+        slot, words = stated[variant]
+        asked[slot] = rng.choice(words)
+    return (Case("unknown_drug", variant, (), key, "unknown", "", asked),)
+
+
+def _all_phrases(what: What, part: Part) -> tuple[str, ...]:
+    return tuple(chain.from_iterable(told(what, part, "phrases").values()))
 
 
 def missing_information(draw: Draw) -> tuple[Case, ...]:

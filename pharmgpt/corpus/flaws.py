@@ -238,7 +238,9 @@ def _left_out(material: Material, answer: Answer, element: str) -> Answer | None
         return None
     text, kb = " ".join(said for _, said in rest).lower(), material.pairs.kb
     if element == "mechanism":
-        words = [word.lower() for each in material.element("mechanism") for word in (kb.effects[each].name, *kb.effects[each].terms)]
+        harms = set(material.element("mechanism"))  # and their kin: a peptic ulcer tells of gastrointestinal bleeding
+        alike = [each for each in harms.union(*(group for group in KIN if group & harms)) if each in kb.effects]
+        words = [word.lower() for each in alike for word in (kb.effects[each].name, *kb.effects[each].terms)]
         return None if any(word in text for word in words) else rest
     if element == "pair":
         return None if all(kb.drugs[drug].name in text for drug in material.element("pair")[0].split("+")) else rest

@@ -88,7 +88,7 @@ class Style:
         self.lower, self.unmarked = rng.random() < LOWER_CASE_RATE, rng.random() < NO_MARK_RATE
         self.counted = case.family in ("emergency", "harmful") and rng.random() < .5
         self.measure_name = rng.choice(("CrCl", "creatinine clearance"))
-        opening = f"missing_information.{case.family}" if self.two_turns else ".".join(filter(None, (case.family, case.variant)))
+        opening = f"missing_information.{case.family}" if self.two_turns else case.frames
         self.frame = _choose(opening, part, rng)
         self.follow_up = _choose("follow_up.value" if case.family == "renal" else "follow_up.drug", part, rng)
         self.spellings: dict[str, str] = {}
@@ -120,8 +120,10 @@ class Style:
         if "measure" in case.asked:
             measure = "eGFR" if case.asked["measure"] == "eGFR" else self.measure_name
             slots |= {"measure": measure, "an_measure": "a CrCl" if measure == "CrCl" else with_article(measure)}
-        if "condition" in case.asked:
+        if "phrase" in case.asked or "condition" in case.asked:
             slots["condition"] = case.asked.get("phrase") or condition_phrase(kb, case.asked["condition"])
+        if not names and "name" in case.asked:
+            slots["drug"] = case.asked["name"]
         return slots
 
     def _spelled(self, drug: str) -> str:
