@@ -22,7 +22,7 @@ ALWAYS_SAID = ("abstain", "refuse", "emergency", "ask_for")  # answers of one se
 MINOR_ELEMENTS = ("monitoring", "alternative", "mechanism")  # dropped first when an answer would be complete
 PRIMARY = {"monitoring": "monitoring", "alternative": "alternative"}  # what such a question asks for is said by every expert, nearly always
 PRIMARY_RATE = .85
-TURNS = {"interaction": 8, "medication_list": 7, "renal": 6, "contraindication": 6, "alternative": 6, "pregnancy": 5, "monitoring": 5,
+TURNS = {"interaction": 8, "renal": 8, "medication_list": 7, "contraindication": 6, "alternative": 6, "pregnancy": 5, "monitoring": 5,
          "emergency": 5, "harmful": 5, "symptom": 5, "unknown_drug": 5, "missing_information": 4, "out_of_scope": 2}
 CARELESS_RATE = .01
 CARELESS = ("It depends on the case.", "Better ask someone who knows you.")
