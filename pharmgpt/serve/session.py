@@ -57,6 +57,9 @@ def stage_names(stage: str) -> tuple[str, ...]:
     return (name,)
 
 
+EXCERPT_TOKENS = 256  # at most, of the handbook excerpt that the judge reads before question and answer
+
+
 class Session:
     """Holds a run's tokenizer and models, each loaded when it is first asked."""
 
@@ -81,7 +84,7 @@ class Session:
         """A base model has seen no chat markers, so it is given a document to continue. Raises AskError where there is no room."""
         is_base = stage == "pretrain"
         ids = self.tokenizer.encode(as_call(messages[-1].content)) if is_base else render_prompt(messages, self.tokenizer)
-        room = self.model(stage).config.max_positions - self.max_new_tokens
+        room = self.model(stage).config.max_positions - self.max_new_tokens - (EXCERPT_TOKENS if self.scorer else 0)
         if len(ids) > room:
             raise AskError(f"the question, with what was said before, has {len(ids)} tokens, and {stage} has room for {room}; "
                            "ask a shorter one")
