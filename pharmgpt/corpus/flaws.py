@@ -280,8 +280,7 @@ def unsafe_alternative(material: Material, answer: Answer) -> Answer | None:
     plausible = [drug for drug in unsafe if uses & set(kb.drugs[drug].indications)] or unsafe
     if not unsafe:
         return None
-    offered = kb.drugs[material.rng.choice(plausible)].name
-    return swap(answer, "alternative", material.rng.choice(say_alternative(offered, replaced and kb.drugs[replaced].name)))
+    return offering(kb.drugs[material.rng.choice(plausible)].name, material, answer)
 
 
 def wrong_alternative(material: Material, answer: Answer) -> Answer | None:
@@ -293,8 +292,13 @@ def wrong_alternative(material: Material, answer: Answer) -> Answer | None:
     others = [drug for drug in material.allowed if drug not in right and not uses & set(kb.drugs[drug].indications)]
     if not others:
         return None
-    offered = kb.drugs[material.rng.choice(others)].name
-    return swap(answer, "alternative", material.rng.choice(say_alternative(offered, replaced and kb.drugs[replaced].name)))
+    return offering(kb.drugs[material.rng.choice(others)].name, material, answer)
+
+
+def offering(name: str, material: Material, answer: Answer) -> Answer:
+    """The answer with this drug as its alternative."""
+    replaced = replaced_in(material, answer)
+    return swap(answer, "alternative", material.rng.choice(say_alternative(name, replaced and material.pairs.kb.drugs[replaced].name)))
 
 
 def replaced_in(material: Material, answer: Answer) -> str:
@@ -323,8 +327,7 @@ def invented_drug(material: Material, answer: Answer) -> Answer | None:
         return None
     name = made_up_name(material.pairs.kb, material.question.part, material.rng)
     if has(answer, "alternative"):
-        replaced = replaced_in(material, answer)
-        return swap(answer, "alternative", material.rng.choice(say_alternative(name, replaced and material.pairs.kb.drugs[replaced].name)))
+        return offering(name, material, answer)
     return [*answer, ("alternative", say_alternative(name)[0])]
 
 

@@ -190,7 +190,7 @@ def _symptoms(reader: Reader, drug: Drug) -> str:
     grave = {each.effect for each in (*drug.boxed_warnings, *drug.serious_effects)}
     felt = [effect for effect in effects_of(drug)
             if effect in reader.kb.effects and (effect in MINOR or effect in URGENT and effect in grave)]
-    told = [f" {next(iter(signs_of(effect, 'train')), '')} is {reader.kb.effects[effect].name}, "
+    told = [f" {signs_of(effect, 'train')[0]} is {reader.kb.effects[effect].name}, "
             f"{'monitor' if effect in MINOR and effect not in grave else 'emergency'}." for effect in felt if signs_of(effect, "train")]
     return f"{drug.name} symptoms:{''.join(told[:MOST_HARMS]) or ' none listed.'}"
 

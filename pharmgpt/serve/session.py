@@ -57,7 +57,7 @@ def stage_names(stage: str) -> tuple[str, ...]:
     return (name,)
 
 
-EXCERPT_TOKENS = 256  # at most, of the handbook excerpt that the judge reads before question and answer
+EXCERPT_TOKENS = 256  # kept free for the handbook excerpt that the judge reads before question and answer
 
 
 class Session:
